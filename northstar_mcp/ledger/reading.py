@@ -1,0 +1,71 @@
+"""What is asked outside a transaction: each function is one question to a read-only connection."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from northstar_mcp.ledger import queries, rows
+from northstar_mcp.ledger.rows import column
+from northstar_mcp.ledger.screens import ScreenFolder
+from northstar_mcp.tasks.model import Event, Receipt, Screen, Task
+from northstar_mcp.tasks.states import State
+
+
+def task(connection: sqlite3.Connection, task_id: str) -> Task | None:
+    """The task with this id."""
+    found = connection.execute(queries.TASK, (column(task_id),)).fetchone()
+    return None if found is None else rows.task_of(found)
+
+
+def page(
+    connection: sqlite3.Connection, principal: str, *, states: frozenset[State] | None, limit: int, before: str | None
+) -> Sequence[Task]:
+    """A principal's tasks, newest first."""
+    wanted = json.dumps(sorted(State if states is None else states))
+    if before is None:
+        found = connection.execute(queries.PAGE, (column(principal), wanted, limit))
+    else:
+        owner = column(principal)
+        found = connection.execute(queries.PAGE_BEFORE, (owner, wanted, column(before), owner, limit))
+    return [rows.task_of(row) for row in found]
+
+
+def unfinished(connection: sqlite3.Connection) -> Sequence[str]:
+    """The ids of all tasks that have not ended."""
+    return [rows.text_of(task_id) for (task_id,) in connection.execute(queries.UNFINISHED)]
+
+
+def events(connection: sqlite3.Connection, task_id: str, *, after: int, limit: int) -> Sequence[Event]:
+    """A task's events after a number."""
+    return [rows.event_of(row) for row in connection.execute(queries.EVENTS, (column(task_id), after, limit))]
+
+
+def upstream_ids(connection: sqlite3.Connection, task_id: str) -> frozenset[str]:
+    """Lightcone's frame ids that are recorded."""
+    return frozenset(rows.text_of(found) for (found,) in connection.execute(queries.UPSTREAM_IDS, (column(task_id),)))
+
+
+def receipts(connection: sqlite3.Connection, task_id: str) -> Sequence[Receipt]:
+    """A task's receipts."""
+    return [rows.receipt_of(row) for row in connection.execute(queries.RECEIPTS, (column(task_id),))]
+
+
+def last_screen(
+    connection: sqlite3.Connection, folder: ScreenFolder, task_id: str, seq: int | None
+) -> tuple[Event, Screen] | None:
+    """The newest picture, or that of one event."""
+    if seq is None:
+        found = connection.execute(queries.LAST_SCREEN, (column(task_id),)).fetchone()
+    else:
+        found = connection.execute(queries.SCREEN, (column(task_id), seq)).fetchone()
+    if found is None:
+        return None
+    *event_row, url, media_type, name = found
+    data = None if name is None else folder.read(task_id, name)
+    screen = rows.screen_of(data, url, media_type)
+    return None if screen is None else (rows.event_of(tuple(event_row)), screen)
+
+
+def ping(connection: sqlite3.Connection) -> None:
+    """Nothing, if the database answers."""
+    connection.execute(queries.PING).fetchone()

@@ -1,0 +1,1 @@
+"""Tests of the simulator: mostly from outside, over a real socket."""
