@@ -7,7 +7,7 @@ ValueErrors, and nothing is written. No SQL here: the PostgreSQL ledger asks the
 from northstar_mcp.tasks.model import Change, Task
 
 
-class ChangeInvalid(ValueError):  # noqa: N818 - named for what is wrong
+class ChangeInvalid(ValueError):
     """The change contradicts the record or itself. Nothing was written."""
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 
-class Refused(Exception):  # noqa: N818 - it is the answer "no", not a fault of the simulator
+class Refused(Exception):
     """A request that gets a problem body instead of what it asked for."""
 
     def __init__(self, status: int, title: str, detail: str | None = None) -> None:

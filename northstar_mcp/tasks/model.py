@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from northstar_mcp.errors import NorthstarError
 from northstar_mcp.tasks.states import Happening, State
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 Kind: TypeAlias = Literal["desktop", "browser"]
 
 

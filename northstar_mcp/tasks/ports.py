@@ -23,11 +23,11 @@ from northstar_mcp.tasks.model import (
 from northstar_mcp.tasks.states import State
 
 
-class Moved(Exception):  # noqa: N818 - an answer of the ledger, not a fault
+class Moved(Exception):
     """The task is no longer at the revision the change was decided on: read it again and decide again."""
 
 
-class LeaseLost(Exception):  # noqa: N818 - an answer of the ledger, not a fault
+class LeaseLost(Exception):
     """Another holder follows this task now: stop at once and write nothing more."""
 
 

@@ -51,7 +51,7 @@ class Happening(StrEnum):
     LOST = "lost"  # it ended, or went out of sight, and nobody says how
 
 
-class IllegalMove(Exception):  # noqa: N818 - named for what happened, as in the table
+class IllegalMove(Exception):
     """This cannot happen to a task in that state. Nothing was changed."""
 
     def __init__(self, state: State, happening: Happening) -> None:
