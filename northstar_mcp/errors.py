@@ -207,6 +207,11 @@ class UnreadableReply(Broken):
 
 
 class NoReattach(Broken):
-    """Lightcone offers no way back into this task's stream."""
+    """Lightcone offers no way back into this task's stream.
+
+    Attributes:
+        second_task_id: Where the attempt made Lightcone start another task: its id. Somebody must stop that one.
+    """
 
     category = "no_reattach"
+    second_task_id: str | None = None

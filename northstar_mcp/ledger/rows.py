@@ -31,6 +31,7 @@ Row: TypeAlias = tuple[Any, ...]  # what sqlite3 hands out: the edge of typed va
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TASK_PLAIN: Final = (
+    "account",
     "idempotency_key",
     "last_upstream_id",
     "upstream_status",

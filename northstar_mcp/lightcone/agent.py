@@ -40,7 +40,7 @@ class SecondTask(NoReattach):
     def __init__(self, second_task_id: str) -> None:
         shown = one_line(second_task_id, limit=120)
         super().__init__(f"Reattaching by POST started a second task, {shown}, instead of reopening the stream.")
-        self.second_task_id = second_task_id
+        self.second_task_id: str | None = second_task_id
 
 
 class AgentStream:

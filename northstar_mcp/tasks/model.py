@@ -66,6 +66,7 @@ class Task:
     Attributes:
         task_id: Ours, unguessable, minted before anything is sent.
         principal: Who it belongs to.
+        account: Which Lightcone address and key it was started with (a fingerprint); only these can follow it.
         idempotency_key: What Lightcone is sent with the start, and with every retry of it.
         fingerprint: Of the caller's normalised arguments; equal for repeats of one call.
         caller_key: The `idempotency_key` that the caller gave, if any.
@@ -85,6 +86,7 @@ class Task:
     created_at: datetime
     updated_at: datetime
     state: State = State.STARTING
+    account: str = ""
     caller_key: str | None = None
     revision: int = 0
     seq: int = 0

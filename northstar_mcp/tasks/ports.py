@@ -45,6 +45,7 @@ class EventStream(Protocol):
 
     Raises (while iterating):
         Unreachable: If the connection broke or fell silent.
+        NoReattach: If a reopened stream turns out to be another task's.
     """
 
     @property
