@@ -44,6 +44,7 @@ class NorthstarError(Exception):
     category: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
     default_remedy: ClassVar[str] = ""
+    is_refusal: ClassVar[bool] = False
 
     def __init__(
         self, message: str, *, remedy: str | None = None, retry_after_seconds: float | None = None, sent: bool = True
@@ -54,11 +55,17 @@ class NorthstarError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.sent = sent
 
+    @property
+    def nothing_done(self) -> bool:
+        """True where it is certain that the request had no effect: it did not arrive, or it was refused."""
+        return self.is_refusal or not self.sent
+
 
 class Rejected(NorthstarError):
     """The caller asked for something that cannot be; the same request will be refused again."""
 
     category = "rejected"
+    is_refusal = True
     default_remedy = "Change the request; sending it again unchanged will fail the same way."
 
 
@@ -100,6 +107,7 @@ class NeedsOperator(NorthstarError):
     """Whoever runs this server must do something first."""
 
     category = "operator"
+    is_refusal = True
 
 
 class KeyMissing(NeedsOperator):
@@ -163,6 +171,7 @@ class ConcurrentLimit(Unreachable):
     """Too many computers or tasks at once (429)."""
 
     category = "concurrent_limit"
+    is_refusal = True
     default_remedy = "Wait for a running task to end (wait_for_tasks), then try again with the same arguments."
 
 

@@ -24,7 +24,7 @@ from northstar_mcp.tasks.model import (
     TaskError,
     TaskRequest,
 )
-from northstar_mcp.tasks.states import State
+from northstar_mcp.tasks.states import Happening, State
 
 Column: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Any, ...]  # what sqlite3 hands out: the edge of typed values
@@ -41,6 +41,8 @@ _TASK_PLAIN: Final = (
     "result",
     "exit_code",
     "steps",
+    "second_task_id",
+    "stopping",
 )
 _TASK_MOMENTS: Final = ("updated_at", "start_sent_at", "started_at", "ended_at")
 _EVENT_PLAIN: Final = ("text", "upstream_type", "step", "screen_url")
@@ -124,6 +126,8 @@ def task_of(row: Row) -> Task:
     body = json.loads(body_text)
     others: dict[str, Any] = {name: body[name] for name in _TASK_PLAIN if name in body}
     others |= {name: moment(body[name]) for name in _TASK_MOMENTS if name in body}
+    if "stopping" in body:
+        others["stopping"] = Happening(body["stopping"])
     return Task(
         task_id=text_of(task_id),
         principal=text_of(principal),

@@ -71,7 +71,10 @@ class Draft:
         computer_id: str | None = None,
         model: str | None = None,
         upstream_status: str | None = None,
+        exit_code: int | None = None,
         start_sent_at: datetime | None = None,
+        stopping: Happening | None = None,
+        second_task_id: str | None = None,
     ) -> None:
         """Keep facts about the task. A name once learnt is not replaced; Lightcone's last word on the state is."""
         self.task = replace(
@@ -80,7 +83,10 @@ class Draft:
             computer_id=self.task.computer_id or computer_id,
             model=self.task.model or model,
             upstream_status=upstream_status or self.task.upstream_status,
+            exit_code=exit_code if exit_code is not None else self.task.exit_code,
             start_sent_at=self.task.start_sent_at or start_sent_at,
+            stopping=self.task.stopping or stopping,
+            second_task_id=self.task.second_task_id or second_task_id,
         )
 
     def observe(self, seen: Observation) -> None:
@@ -128,6 +134,9 @@ class Draft:
         self._receipts[receipt.message_id] = receipt
 
     def _move(self, happening: Happening, *, result: str | None, error: TaskError | None) -> None:
+        if happening is Happening.FAILED and self.task.stopping is not None:
+            # Its computer was taken away: that it then failed is how stopping looks from there.
+            happening, error = self.task.stopping, None
         state = after(self.task.state, happening)
         was_queued = self.task.state is State.PAUSED and state is State.RUNNING
         self.task = replace(

@@ -76,6 +76,8 @@ class Task:
         upstream_status: Lightcone's last word on the task, verbatim.
         clamped: What the operator's policy changed, one sentence each.
         start_sent_at: When the start was first sent; None means that nothing can have been started.
+        stopping: Where this server has begun to stop it: what its end is called once it is confirmed.
+        second_task_id: Lightcone's id of another task that it started by mistake under this one's key. The key is of no use then.
     """
 
     task_id: str
@@ -101,13 +103,16 @@ class Task:
     steps: int = 0
     clamped: tuple[str, ...] = ()
     start_sent_at: datetime | None = None
+    stopping: Happening | None = None
+    second_task_id: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
     @property
     def owns_computer(self) -> bool:
         """True where Lightcone made the computer for this task alone, so that ending it ends nobody else's work."""
-        return self.request.computer_id is None and self.request.environment_id is None
+        asked = self.request
+        return asked.computer_id is None and asked.environment_id is None and not asked.keep_alive
 
 
 class EventType(StrEnum):
@@ -223,6 +228,11 @@ class UpstreamStatus:
     result: str | None = None
     error: str | None = None
     computer_id: str | None = None
+
+    @property
+    def ends(self) -> bool:
+        """True where it says that the task has ended."""
+        return self.happening is not None and self.happening.ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

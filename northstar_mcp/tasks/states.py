@@ -50,6 +50,11 @@ class Happening(StrEnum):
     START_REFUSED = "start_refused"  # Lightcone refused it: nothing runs
     LOST = "lost"  # it ended, or went out of sight, and nobody says how
 
+    @property
+    def ends(self) -> bool:
+        """True where a running task ends by this."""
+        return self in _ENDINGS
+
 
 class IllegalMove(Exception):
     """This cannot happen to a task in that state. Nothing was changed."""

@@ -1,0 +1,79 @@
+"""Hand a task over, exactly once."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from northstar_mcp.errors import Conflict
+from northstar_mcp.tasks.engine import Engine
+from northstar_mcp.tasks.model import Task, TaskRequest
+from northstar_mcp.tasks.states import State
+
+_UNFINISHED: Final = frozenset(state for state in State if not state.ended)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The task that stands. `reused`: it stood already, and nothing was started by this call."""
+
+    task: Task
+    reused: bool
+
+
+async def start(engine: Engine, request: TaskRequest, *, principal: str, caller_key: str | None = None) -> Started:
+    """Write the task down and have it started. Returns once it is on the disk, before Lightcone has answered.
+
+    A repeat of an unfinished task (the same arguments within `Timing.repeat_seconds`, or the same `caller_key` at any time)
+    answers that one.
+
+    Raises:
+        KeyMissing, KeyRejected: Before anything is written.
+        PolicyRefused: If the operator forbids it.
+        Conflict: If `caller_key` was used for other arguments.
+        LedgerUnavailable: If it cannot be written down; then nothing was started.
+    """
+    (await engine.agent()).check_ready()
+    admitted = engine.policy.admit(request)
+    now = engine.clock.now()
+    task_id = f"task_{secrets.token_urlsafe(18)}"
+    wanted = Task(
+        task_id=task_id,
+        principal=principal,
+        request=admitted.request,
+        clamped=admitted.clamped,
+        idempotency_key=f"northstar-mcp-{task_id}",
+        fingerprint=_fingerprint(request, account=engine.account),
+        caller_key=caller_key,
+        account=engine.account,
+        created_at=now,
+        updated_at=now,
+    )
+    await _check_count(engine, wanted)
+    task = await engine.ledger.add(wanted, repeats_since=now - timedelta(seconds=engine.timing.repeat_seconds))
+    if task.fingerprint != wanted.fingerprint:
+        raise Conflict(f"This idempotency_key was used before for other work: task {task.task_id}.", sent=False)
+    if not task.state.ended:
+        engine.follow(task.task_id)
+    return Started(task=task, reused=task.task_id != task_id)
+
+
+async def _check_count(engine: Engine, wanted: Task) -> None:
+    limit = engine.policy.max_concurrent_tasks
+    if limit is None:
+        return
+    unfinished = await engine.ledger.page(wanted.principal, states=_UNFINISHED, limit=max(limit, 1), before=None)
+    if not any(_repeats(wanted, task) for task in unfinished):
+        engine.policy.check_count(len(unfinished))
+
+
+def _repeats(wanted: Task, other: Task) -> bool:
+    """Whether the ledger may find that `wanted` repeats this unfinished task. The ledger decides; this only lets it."""
+    return other.fingerprint == wanted.fingerprint and other.caller_key == wanted.caller_key
+
+
+def _fingerprint(request: TaskRequest, *, account: str) -> str:
+    facts = json.dumps([account, request.set_fields()], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(facts.encode()).hexdigest()

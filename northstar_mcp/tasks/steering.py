@@ -1,0 +1,170 @@
+"""Pause, resume, say something: what a person or a model does to a running task, and what is known of it afterwards.
+
+An aborted call frees the caller; what was begun goes on, so that the record never lacks what Lightcone was told.
+"""
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import Final
+
+from northstar_mcp.errors import NorthstarError, NotFound, WrongState
+from northstar_mcp.tasks.amending import amend
+from northstar_mcp.tasks.draft import Draft
+from northstar_mcp.tasks.engine import Engine
+from northstar_mcp.tasks.model import EventType, Receipt, ReceiptState, Task
+from northstar_mcp.tasks.naming import northstar_id
+from northstar_mcp.tasks.states import Happening, State
+from northstar_mcp.tasks.watching import find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steered:
+    """What is known afterwards.
+
+    Attributes:
+        words: One sentence about it.
+        changed: False where the task was so already.
+        receipt: For a message.
+    """
+
+    task: Task
+    words: str
+    changed: bool = True
+    receipt: Receipt | None = None
+
+
+async def pause(engine: Engine, task_id: str, *, principal: str) -> Steered:
+    """Pause it. Sent even where the record says that it is paused: somebody may have resumed it elsewhere.
+
+    Raises:
+        NotFound: If there is no such task.
+        WrongState: If it has ended, or Lightcone says that it cannot be paused now.
+        NorthstarError: If Lightcone could not be asked.
+    """
+    task = await _living(engine, task_id, principal=principal)
+    return await engine.see_through(lambda: _pause(engine, task))
+
+
+async def _pause(engine: Engine, task: Task) -> Steered:
+    name = await northstar_id(engine, task)
+    await (await engine.agent()).pause(name)
+    was = task.state
+
+    def tell(draft: Draft) -> None:
+        if draft.task.state is not State.PAUSED:
+            draft.tell(EventType.PAUSED, "Paused on request.", happening=Happening.PAUSE_CONFIRMED)
+
+    task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
+    if was is State.PAUSED:
+        return Steered(task=task, words="It was paused already.", changed=False)
+    return Steered(task=task, words="Lightcone confirmed the pause; a step that is under way may still finish.")
+
+
+async def resume(engine: Engine, task_id: str, *, principal: str) -> Steered:
+    """Let it go on, after a pause or once a person has done what it waited for.
+
+    Raises:
+        NotFound: If there is no such task.
+        WrongState: If it has ended, or Lightcone says that it cannot be resumed now.
+        NorthstarError: If Lightcone could not be asked.
+    """
+    task = await _living(engine, task_id, principal=principal)
+    return await engine.see_through(lambda: _resume(engine, task))
+
+
+async def _resume(engine: Engine, task: Task) -> Steered:
+    name = await northstar_id(engine, task)
+    await (await engine.agent()).resume(name)
+    was = task.state
+
+    def tell(draft: Draft) -> None:
+        if draft.task.state is not State.RUNNING:
+            draft.tell(EventType.RESUMED, "Resumed on request.", happening=Happening.RESUME_CONFIRMED)
+
+    task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
+    if was is State.RUNNING:
+        return Steered(task=task, words="It was running already.", changed=False)
+    return Steered(task=task, words="Lightcone confirmed that it goes on.")
+
+
+async def inject(engine: Engine, task_id: str, message: str, *, principal: str) -> Steered:
+    """Say something to Northstar; it reads it at its next step. It is written down before it is sent.
+
+    Raises:
+        NotFound: If there is no such task.
+        WrongState: If it has ended.
+        NorthstarError: If Lightcone's id of the task cannot be learnt, so that nothing was sent.
+    """
+    task = await _living(engine, task_id, principal=principal)
+    return await engine.see_through(lambda: _inject(engine, task, message))
+
+
+async def _inject(engine: Engine, task: Task, message: str) -> Steered:
+    name = await northstar_id(engine, task)
+    receipt = Receipt(
+        message_id=f"msg_{secrets.token_urlsafe(9)}",
+        task_id=task.task_id,
+        message=message,
+        state=ReceiptState.UNKNOWN,
+        seq=0,
+        at=engine.clock.now(),
+    )
+
+    def announce(draft: Draft) -> None:
+        if draft.task.state.ended:
+            raise WrongState(f"The task has ended ({draft.task.state}): the message was not sent.", sent=False)
+        seq = draft.tell(EventType.MESSAGE, message)
+        draft.keep(replace(receipt, seq=seq))
+
+    task = await amend(engine.ledger, task.task_id, announce, clock=engine.clock)
+    receipt = replace(receipt, seq=task.seq)
+    state, words = await _send(engine, name, message)
+    settled = receipt
+
+    def settle(draft: Draft) -> None:
+        nonlocal settled
+        settled = replace(receipt, state=_as_of(draft.task, state), at=draft.at)
+        draft.keep(settled)
+
+    task = await amend(engine.ledger, task.task_id, settle, clock=engine.clock)
+    return Steered(task=task, words=words or _WORDS[settled.state], receipt=settled)
+
+
+_WORDS: Final = {
+    ReceiptState.ACCEPTED: "Lightcone accepted the message; Northstar reads it at its next step.",
+    ReceiptState.QUEUED: "Lightcone accepted the message; the task is paused, so Northstar reads it after resume.",
+    ReceiptState.TOO_LATE: "The task ended before the message could be read.",
+}
+
+
+async def _send(engine: Engine, name: str, message: str) -> tuple[ReceiptState, str]:
+    try:
+        await (await engine.agent()).inject(name, message)
+    except (WrongState, NotFound) as error:
+        return ReceiptState.TOO_LATE, f"Lightcone did not take the message: {error.message}"
+    except NorthstarError as error:
+        if error.nothing_done:
+            return ReceiptState.FAILED, f"The message was not delivered: {error.message}"
+        return ReceiptState.UNKNOWN, f"It is not known whether the message arrived: {error.message}"
+    return ReceiptState.ACCEPTED, ""
+
+
+def _as_of(task: Task, state: ReceiptState) -> ReceiptState:
+    """An accepted message waits where the task is paused, and is lost where it has ended."""
+    if state is not ReceiptState.ACCEPTED:
+        return state
+    if task.state.ended:
+        return ReceiptState.TOO_LATE
+    return ReceiptState.QUEUED if task.state is State.PAUSED else ReceiptState.ACCEPTED
+
+
+async def _living(engine: Engine, task_id: str, *, principal: str) -> Task:
+    task = await find(engine, task_id, principal=principal)
+    if task.state.ended:
+        raise WrongState(
+            f"The task has ended ({task.state}).",
+            remedy="Call task_status to read its answer; start a new task for more work.",
+            sent=False,
+        )
+    (await engine.agent()).check_ready()
+    return task
