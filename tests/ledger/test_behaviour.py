@@ -9,7 +9,7 @@ import pytest
 from northstar_mcp.ledger import ChangeInvalid, RepeatedFrame
 from northstar_mcp.tasks.model import Change, Event, EventType, ReceiptState, Screen, Task, TaskError, TaskRequest
 from northstar_mcp.tasks.ports import LeaseLost, Moved
-from northstar_mcp.tasks.states import State
+from northstar_mcp.tasks.states import Happening, State
 
 from .builders import LONG_AGO, NOON, a_receipt, a_step, a_task, an_event, at
 from .conftest import AnyLedger, Store
@@ -66,6 +66,8 @@ async def test_a_task_is_read_as_it_was_written(ledger: AnyLedger) -> None:
         steps=4,
         clamped=("max_steps was 900", "and so on"),
         start_sent_at=at(2),
+        stopping=Happening.STOPPED,
+        second_task_id="nst_second",
         started_at=at(3),
         ended_at=at(4),
     )
