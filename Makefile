@@ -1,22 +1,46 @@
 # Two commands do all their own set-up: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test lint
+.PHONY: help demo test test-lowest lint bench
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-.venv/ready: pyproject.toml
+.venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group test --group lint
+	$(BIN)/python $(PIP) --upgrade 'pip>=25.1'
+	$(BIN)/python $(PIP) --editable .
 	touch $@
+
+.venv/ready: .venv/installed
+	$(BIN)/python $(PIP) --editable . --group test --group lint
+	touch $@
+
+# The oldest versions that pyproject.toml claims to work with.
+.venv-lowest/ready: pyproject.toml tests/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python $(PIP) --upgrade 'pip>=25.1'
+	.venv-lowest/bin/python tests/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python $(PIP) --editable . --group test --constraint .venv-lowest/constraints.txt
+	touch $@
+
+demo: .venv/installed  ## Show the whole job against the simulator (LIVE=1: against the hosted API, with TZAFON_API_KEY)
+	$(BIN)/northstar-mcp demo $(if $(LIVE),--live)
 
 test: .venv/ready lint  ## Install what the tests need and run all of them
 	$(BIN)/python -m pytest
+	$(MAKE) test-lowest
+
+test-lowest: .venv-lowest/ready  ## Run the tests that touch other packages with their oldest supported versions
+	.venv-lowest/bin/python -m pytest --quiet --ignore tests/hosts
 
 lint: .venv/ready  ## Style, types, arrows between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/ready  ## Measure: cold start and the way from event to progress
+	$(BIN)/python -m bench.cold_start
+	$(BIN)/python -m bench.latency
