@@ -1,9 +1,15 @@
 """The documents that are made from the code: `test_documents.py` checks that they are as they would be made now."""
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from pydantic_core import PydanticUndefined
+
+from northstar_mcp.settings import Settings, environment_name
+from northstar_mcp.simulator import HOOKS
+from northstar_mcp.simulator.dialect import MEANINGS, Dialect
 from northstar_mcp.tasks.states import ENDS, TRANSITIONS, State
 
 ROOT: Final = Path(__file__).parent.parent
@@ -67,4 +73,76 @@ def states() -> str:
     )
 
 
-MADE: Final[Mapping[str, Callable[[], str]]] = {"docs/states.md": states}
+_SETTINGS_HEAD: Final = """# Settings
+
+Each can be given in the environment, or under its name in a TOML file (named by `NORTHSTAR_MCP_CONFIG`, else `config.toml` in the
+platform's folder for configurations). The environment wins over the file, a flag on the command line over both. In the environment a
+list is written with commas. An unknown name is an error, so that a slip of the pen does not pass for a limit.
+
+| setting | in the environment | default | what it does |
+|---|---|---|---|
+"""
+
+
+def settings() -> str:
+    """docs/settings.md."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None or field.default is PydanticUndefined else f"`{field.default}`"
+        rows.append(f"| `{name}` | `{environment_name(name)}` | {default} | {field.description} |\n")
+    return _SETTINGS_HEAD + "".join(rows)
+
+
+_SIMULATOR_HEAD: Final = """# The simulator
+
+`northstar-mcp simulator` serves a stand-in for the Lightcone API on this machine: the six task operations, the computers that a task
+needs, signed screenshot addresses and the event stream. It shares no code with the client, and the official `tzafon` package drives it
+in the tests. It is not the hosted API: what is known of that, and what is not, is in [unknowns.md](unknowns.md).
+
+```
+northstar-mcp simulator --port 8700
+TZAFON_API_KEY=sk_anything LIGHTCONE_BASE_URL=http://127.0.0.1:8700 northstar-mcp run "Find the opening hours of the library"
+```
+
+Its agent makes its steps from the instruction. Words in brackets make it behave in a chosen way:
+
+| in the instruction | what happens |
+|---|---|
+"""
+
+_DIALECT_HEAD: Final = """
+Where nobody knows what the hosted API does, `--dialect` chooses, as in `--dialect task_id=nowhere,reattach=none`:
+
+| key | values, the default first | meaning |
+|---|---|---|
+"""
+
+_FAULTS: Final = """
+`GET /_simulator/journal` tells what was asked and done, `GET /_simulator/tasks` how the tasks are. `POST /_simulator/faults` orders a
+fault, `DELETE` takes all of them back:
+
+```
+curl -X POST http://127.0.0.1:8700/_simulator/faults \\
+  -d '{"match": {"path": "/agent/tasks/stream"}, "do": {"drop": "after_frames", "count": 3}}'
+```
+"""
+
+
+def _values(key: str) -> str:
+    usual = getattr(Dialect(), key)
+    values = [usual, *(value for value in type(usual) if value != usual)] if isinstance(usual, StrEnum) else [usual]
+    return ", ".join(f"`{value}`" for value in values)
+
+
+def simulator() -> str:
+    """docs/simulator.md."""
+    hooks = [f"| `{hook}` | {meaning} |\n" for hook, meaning in HOOKS.items()]
+    keys = [f"| `{key}` | {_values(key)} | {meaning} |\n" for key, meaning in MEANINGS.items()]
+    return "".join([_SIMULATOR_HEAD, *hooks, _DIALECT_HEAD, *keys, _FAULTS])
+
+
+MADE: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/states.md": states,
+    "docs/settings.md": settings,
+    "docs/simulator.md": simulator,
+}
