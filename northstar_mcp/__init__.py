@@ -1,7 +1,7 @@
 """northstar_mcp: hand computer-use work to Northstar from any MCP host.
 
-For who embeds it: `build_server(settings)` gives the MCP server, `LightconeClient` the API client. Each is imported on first use, since it
-pulls in libraries that the rest has no need of.
+For who embeds it: `build_server(settings)` gives the MCP server, `LightconeClient` the API client. Each is imported on first use, since
+it pulls in libraries that the rest has no need of.
 """
 
 import importlib
