@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from northstar_mcp.redaction import WHOLE_WORD_BELOW, RedactingFilter, Redactor, secrets_in
 
@@ -116,6 +117,7 @@ def log(lines: list[str]) -> Iterator[logging.Logger]:
     """A logger whose only handler redacts."""
 
     class Kept(logging.Handler):
+        @override
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(self.format(record))
 

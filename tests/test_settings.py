@@ -117,7 +117,7 @@ def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_the_fi
     in_environment = Settings.load(env={"NORTHSTAR_MCP_START_URL_HOSTS": "example.com, *.example.org,::1"})
     in_file = Settings.load(env=config(tmp_path, 'start_url_hosts = ["example.com", "*.example.org", "::1"]'))
     assert in_environment == in_file
-    assert in_file.start_url_hosts == {"example.com", "*.example.org", "::1"}
+    assert in_file.start_url_hosts == frozenset({"example.com", "*.example.org", "::1"})
 
 
 def test_headers_are_a_table_in_the_file(tmp_path: Path) -> None:

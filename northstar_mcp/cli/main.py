@@ -1,0 +1,58 @@
+"""The console script: the fast way into stdio, and what every failure looks like.
+
+Without arguments this serves stdio and imports nothing that only the other commands need, click included: a host starts it for
+every conversation and waits for its first answer.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended, as shells count it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(guarded(lambda: _run(given)))
+
+
+def _run(given: Sequence[str]) -> int:
+    if given:
+        from northstar_mcp.cli.commands import run_commands
+
+        return run_commands(given)
+    if sys.stdin is not None and sys.stdin.isatty():
+        from northstar_mcp.cli.welcome import greet
+
+        greet()
+        return 0
+    from northstar_mcp.cli.serve import serve_over_stdio
+
+    serve_over_stdio({})
+    return 0
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """The exit code of `work`: a failure that was foreseen is told in a sentence, everything else keeps its traceback."""
+    try:
+        code = work()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _leave_stdout()
+        return 1
+    except Exception as error:
+        from northstar_mcp.cli.failures import tell
+
+        if not tell(error):
+            raise
+        return 1
+    return code
+
+
+def _leave_stdout() -> None:
+    """Whoever read the output has gone: let the interpreter's last flush go nowhere, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,103 @@
+"""Answers that speak of several tasks: a page of them, and those that were waited for."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from mcp_types import CallToolResult, TextContent
+
+from northstar_mcp.server.answers import MAX_RESULT, facts_of
+from northstar_mcp.server.fence import Fence, clean_line
+from northstar_mcp.tasks.model import Task
+from northstar_mcp.tasks.states import State
+from northstar_mcp.tasks.watching import Waited
+
+_MAX_INSTRUCTION: Final = 120
+
+
+def page_told(tasks: Sequence[Task], *, cursor: str | None, now: datetime) -> CallToolResult:
+    """A page of tasks, without their results."""
+    listed = [entry_of(task, now=now) for task in tasks]
+    facts: dict[str, Any] = {
+        "summary": _counted(len(listed), more=cursor is not None),
+        "next_step": _after_page(tasks, cursor),
+        "tasks": listed,
+    }
+    if cursor is not None:
+        facts["next_cursor"] = cursor
+    lines = "\n".join(f'- {entry["summary"]} Asked: "{entry["instruction"]}"' for entry in listed)
+    return _answer(facts, lines)
+
+
+def waited_told(waited: Waited, *, now: datetime) -> CallToolResult:
+    """Those that changed, with what came of them, and those that still run."""
+    # A wait of no time, and one that is over as a task ends, may not have seen what stands in the record.
+    changed = [*waited.changed, *(task for task in waited.waiting if _wants_attention(task))]
+    waiting = [task for task in waited.waiting if not _wants_attention(task)]
+    limit = MAX_RESULT // max(1, len(changed))
+    tasks = [facts_of(task, now=now, cut=limit) for task in changed]
+    facts: dict[str, Any] = {
+        "summary": _news(len(changed), len(waiting)),
+        "next_step": _after_wait(changed, waiting),
+        "tasks": tasks,
+        "waiting": [entry_of(task, now=now) for task in waiting],
+    }
+    fence = Fence.around(*(entry.get("result", "") for entry in tasks))
+    parts = [_part(entry, fence) for entry in tasks]
+    parts.extend(f"- {entry['summary']}" for entry in facts["waiting"])
+    return _answer(facts, "\n\n".join(parts))
+
+
+def entry_of(task: Task, *, now: datetime) -> dict[str, Any]:
+    """A task in a list: its facts without its result, and the beginning of what was asked."""
+    facts = facts_of(task, now=now, cut=0)
+    facts.pop("result", None)
+    facts.pop("clamped", None)
+    return {
+        **facts,
+        "instruction": clean_line(task.request.instruction, limit=_MAX_INSTRUCTION),
+        "created_at": task.created_at.isoformat(timespec="seconds"),
+    }
+
+
+def _part(entry: Mapping[str, Any], fence: Fence) -> str:
+    said = [entry["summary"], f"Next for this one: {entry['next_step']}"]
+    if result := entry.get("result"):
+        said.insert(1, fence.put(result, what="what Northstar reports"))
+    return "\n".join(said)
+
+
+def _wants_attention(task: Task) -> bool:
+    return task.state.ended or task.state is State.NEEDS_INPUT
+
+
+def _counted(count: int, *, more: bool) -> str:
+    if not count:
+        return "There are no such tasks."
+    return f"{count} {'task' if count == 1 else 'tasks'}, newest first{'; there are more' if more else ''}."
+
+
+def _after_page(tasks: Sequence[Task], cursor: str | None) -> str:
+    if not tasks:
+        return "Call start_task to hand work to Northstar."
+    more = f' For more, call list_tasks with cursor "{cursor}".' if cursor is not None else ""
+    return f'Call task_status with task_id "{tasks[0].task_id}", or another of these, to see what came of it.{more}'
+
+
+def _news(changed: int, waiting: int) -> str:
+    if not changed:
+        return f"Nothing has changed yet; {waiting} still under way."
+    return f"{changed} changed, {waiting} still under way."
+
+
+def _after_wait(changed: Sequence[Task], waiting: Sequence[Task]) -> str:
+    if not waiting:
+        return "Nothing is left to wait for: deal with each task as its next step says."
+    ids = ", ".join(f'"{task.task_id}"' for task in waiting)
+    first = "Deal with those that changed; then call" if changed else "Call"
+    return f"{first} wait_for_tasks with task_ids [{ids}] and wait_seconds 45."
+
+
+def _answer(facts: dict[str, Any], body: str) -> CallToolResult:
+    text = "\n\n".join(part for part in (facts["summary"], body, f"Next: {facts['next_step']}") if part)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=facts)

@@ -1,0 +1,6 @@
+"""Who calls: the one place that knows."""
+
+
+def principal() -> str:
+    """Whose tasks a request may see. On stdio, and over HTTP without authentication, there is one."""
+    return "local"

@@ -1,0 +1,54 @@
+"""The MCP server over the core: which tools and resources there are, and what runs while it serves.
+
+It is given a way to open an engine and knows neither settings nor transports (stdio.py, http.py).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from mcp.server import CacheHint, MCPServer
+
+from northstar_mcp.server.catalogue import OFFERS
+from northstar_mcp.server.instructions import INSTRUCTIONS
+from northstar_mcp.server.resources import add_resources, task_list
+from northstar_mcp.server.subscriptions import Subscriptions
+from northstar_mcp.tasks.beside import beside
+from northstar_mcp.tasks.engine import Engine
+
+_FOREVER = CacheHint(ttl_ms=3_600_000, scope="public")  # what does not change while a server runs
+
+
+def make_server(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], *, version: str) -> MCPServer[Engine]:
+    """A server whose tools work with the engine that `open_engine` opens, once per run of the server.
+
+    Nothing is opened before the server is run; listing tools needs no key. A server may run several connections at once: then each
+    enters `open_engine`, which should give all of them the same engine.
+    """
+    subscriptions = Subscriptions()
+    open_now: list[Engine] = []
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[Engine]) -> AsyncIterator[Engine]:
+        async with open_engine() as engine:
+            open_now.append(engine)
+            try:
+                async with beside(lambda _: subscriptions.run(engine)):
+                    yield engine
+            finally:
+                open_now.remove(engine)
+
+    server = MCPServer(
+        name="northstar-mcp",
+        title="Northstar",
+        instructions=INSTRUCTIONS,
+        version=version,
+        tools=[offer.tool() for offer in OFFERS],
+        resources=[task_list(lambda: open_now[-1])],
+        lifespan=lifespan,
+        subscriptions=subscriptions.bus,
+        middleware=[subscriptions.middleware],
+        cache_hints={"tools/list": _FOREVER, "resources/templates/list": _FOREVER},
+        log_level="WARNING",
+    )
+    add_resources(server)
+    return server

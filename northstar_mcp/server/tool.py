@@ -1,0 +1,94 @@
+"""One tool as the SDK wants it, with our own reading of arguments and our own words for what goes wrong.
+
+The SDK's `Tool.run` is replaced as a whole: its words for a bad argument are pydantic's, and a crash's are none at all.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field
+from typing_extensions import override
+
+from northstar_mcp.errors import NorthstarError
+from northstar_mcp.server import failures
+from northstar_mcp.server.arguments import Arguments, read, schema_of
+from northstar_mcp.server.principals import principal
+from northstar_mcp.tasks.engine import Engine
+
+_log = logging.getLogger(__name__)
+
+Asked = TypeVar("Asked", bound=Arguments)
+OurContext = Context[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a tool: the engine, whose tasks it may see, and the way back to the client while it lasts."""
+
+    engine: Engine
+    principal: str
+    context: OurContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer(Generic[Asked]):
+    """What a file in `tools/` offers.
+
+    Attributes:
+        description: What the model reads: what it does, when to use it, what to call next.
+        answer: Does it. Errors of the tree may leave it; they become words.
+        output: JSON schema of `structuredContent`, for good answers and for errors.
+    """
+
+    name: str
+    title: str
+    description: str
+    arguments: type[Asked]
+    answer: Callable[[Call, Asked], Awaitable[CallToolResult]]
+    output: Mapping[str, Any]
+    annotations: ToolAnnotations
+
+    def tool(self) -> Tool:
+        """The same for the SDK."""
+        return _OfferedTool(
+            fn=self.answer,
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            parameters=schema_of(self.arguments),
+            fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=dict(self.output)),
+            is_async=True,
+            annotations=self.annotations,
+            offer=self,
+        )
+
+
+class _OfferedTool(Tool):
+    """Runs an offer."""
+
+    offer: Offer[Any] = Field(exclude=True)
+
+    @override
+    async def run(self, arguments: dict[str, Any], context: OurContext, convert_result: bool = False) -> CallToolResult:
+        try:
+            asked = read(self.offer.arguments, arguments, tool=self.name)
+            return await self.offer.answer(_call(context), asked)
+        except NorthstarError as error:
+            _log.info("%s was refused or failed: %s", self.name, error.category)
+            return failures.told(error)
+        except MCPError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a tool did not expect: the model gets a sentence, the log the traceback
+            _log.exception("%s failed unexpectedly", self.name)
+            return failures.unexpected(self.name)
+
+
+def _call(context: OurContext) -> Call:
+    return Call(engine=context.request_context.lifespan_context, principal=principal(), context=context)

@@ -1,0 +1,141 @@
+"""start_task: hand work to Northstar."""
+
+from dataclasses import replace
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field, field_validator, model_validator
+
+from northstar_mcp.server import outputs
+from northstar_mcp.server.arguments import MAX_TEXT, NOT_TRUTH, Arguments, Name, WaitSeconds
+from northstar_mcp.server.tool import Call, Offer
+from northstar_mcp.server.waiting import as_it_stands, never_began, wait_for
+from northstar_mcp.tasks.model import TaskRequest
+from northstar_mcp.tasks.starting import Started, start
+
+MAX_STEPS: Final = 10_000
+MAX_DURATION_SECONDS: Final = 7 * 24 * 3600
+
+_OURS: Final = frozenset({"idempotency_key", "wait_seconds"})  # not Lightcone's
+
+
+class StartTask(Arguments):
+    """Lightcone's names, and its bounds where it has any."""
+
+    instruction: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_TEXT,
+            description="Where, what, in which order, what done looks like, what to report. "
+            "Northstar sees only this and the screen.",
+        ),
+    ]
+    kind: Annotated[
+        Literal["browser", "desktop"] | None,
+        Field(description="Default: browser with start_url, else desktop."),
+    ] = None
+    start_url: Annotated[str | None, Field(max_length=8192, description="Page to open first (browser).")] = None
+    max_steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS, description="Default 100."), NOT_TRUTH] = None
+    max_duration_seconds: Annotated[
+        int | None, Field(ge=1, le=MAX_DURATION_SECONDS, description="Default 1800."), NOT_TRUTH
+    ] = None
+    computer_id: Annotated[
+        Name | None, Field(description="Go on with this computer, live or saved, of an earlier task.")
+    ] = None
+    on_missing_computer: Annotated[
+        Literal["fail", "restore", "create_new"] | None, Field(description="If it is not live. Default: restore.")
+    ] = None
+    keep_alive: Annotated[
+        bool | None, Field(description="Leave the computer running afterwards, for a person or a next task.")
+    ] = None
+    persistent: Annotated[bool | None, Field(description="Save log-ins and files for later tasks.")] = None
+    environment_id: Annotated[Name | None, Field(description="Saved environment; computer_id is newer.")] = None
+    model: Annotated[Name | None, Field(description="Usually left out.")] = None
+    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False), NOT_TRUTH] = None
+    screenshot_mode: Literal["url", "base64"] | None = None
+    viewport_width: Annotated[int | None, Field(ge=100, le=7680), NOT_TRUTH] = None
+    viewport_height: Annotated[int | None, Field(ge=100, le=4320), NOT_TRUTH] = None
+    idempotency_key: Annotated[
+        str | None,
+        Field(max_length=255, description="Your id for this work: a repeat returns the same task."),
+    ] = None
+    wait_seconds: Annotated[WaitSeconds, Field(description="Wait this long for its end.")] = None
+
+    @field_validator("instruction")
+    @classmethod
+    def _says_something(cls, instruction: str) -> str:
+        if not instruction.strip():
+            raise ValueError("must say something; it holds only white space")
+        return instruction
+
+    @field_validator("start_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str | None) -> str | None:
+        if url is not None and not _is_web_address(url):
+            raise ValueError("must be an http or https address such as https://example.com")
+        return url
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.start_url is not None and self.kind == "desktop":
+            raise ValueError('start_url needs a browser: leave out kind, or set it to "browser"')
+        return self
+
+
+async def _start(call: Call, asked: StartTask) -> CallToolResult:
+    started = await start(
+        call.engine, _request(call, asked), principal=call.principal, caller_key=asked.idempotency_key
+    )
+    task_id = started.task.task_id
+    await wait_for(call, task_id, asked=asked.wait_seconds, since_seq=0)
+    answer = await as_it_stands(call, task_id, since_seq=0, opening=_opening(started), extra={"reused": started.reused})
+    return replace(answer, is_error=never_began(answer)).told()
+
+
+def _request(call: Call, asked: StartTask) -> TaskRequest:
+    usual = call.engine.policy
+    return TaskRequest(
+        **{
+            "max_steps": usual.usual_steps,
+            "max_duration_seconds": usual.usual_duration_seconds,
+            **asked.model_dump(exclude_none=True, exclude=set(_OURS)),
+        }
+    )
+
+
+def _opening(started: Started) -> str:
+    if not started.reused:
+        return ""
+    if started.task.state.ended:
+        return "This idempotency_key was used before, and that task has ended: nothing new was started."
+    return "The same work is under way already: nothing new was started."
+
+
+def _is_web_address(url: str) -> bool:
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return False
+    return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+
+
+OFFER: Final = Offer(
+    name="start_task",
+    title="Start a Northstar task",
+    description=(
+        "Hand work that needs a screen to Northstar, which drives a browser or desktop in the cloud. It acts for real: "
+        "it clicks, types and submits. Returns a task_id at once; the task runs on by itself, so never start it again "
+        "because a call took long. Next: task_status."
+    ),
+    arguments=StartTask,
+    answer=_start,
+    output=outputs.of_a_task(),
+    annotations=ToolAnnotations(
+        read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True
+    ),
+)

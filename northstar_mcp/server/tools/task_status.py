@@ -1,0 +1,42 @@
+"""task_status: how a task stands, and what is new."""
+
+from typing import Annotated, Final
+
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from northstar_mcp.server import outputs
+from northstar_mcp.server.arguments import NOT_TRUTH, Arguments, TaskId, WaitSeconds
+from northstar_mcp.server.tool import Call, Offer
+from northstar_mcp.server.waiting import as_it_stands, wait_for
+
+
+class TaskStatus(Arguments):
+    """Which task, and what is known of it already."""
+
+    task_id: TaskId
+    since_seq: Annotated[
+        int | None, Field(ge=0, description="The last seq you have seen: only newer events come."), NOT_TRUTH
+    ] = None
+    wait_seconds: Annotated[WaitSeconds, Field(description="Wait this long for its end or a pause.")] = None
+
+
+async def _status(call: Call, asked: TaskStatus) -> CallToolResult:
+    await wait_for(call, asked.task_id, asked=asked.wait_seconds, since_seq=asked.since_seq)
+    return (await as_it_stands(call, asked.task_id, since_seq=asked.since_seq or 0)).told()
+
+
+OFFER: Final = Offer(
+    name="task_status",
+    title="Check on a task",
+    description=(
+        "How a task stands: its state, what Northstar did since since_seq, and its result once it has ended. Call it "
+        "again as next_step says, until state is an end."
+    ),
+    arguments=TaskStatus,
+    answer=_status,
+    output=outputs.of_a_task(),
+    annotations=ToolAnnotations(
+        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+    ),
+)
