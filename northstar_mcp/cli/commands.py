@@ -39,10 +39,13 @@ def northstar_mcp(context: click.Context) -> None:
 @northstar_mcp.command()
 @click.option("--stdio", "transport", flag_value="stdio", default="stdio", help="On stdin and stdout (the default).")
 @click.option("--http", "transport", flag_value="http", help="Over streamable HTTP, at /mcp.")
-@click.option("--host", default=None, help="Address to listen on, with --http.  [default: 127.0.0.1]")
+@click.option(
+    "--host", metavar="ADDRESS", default=None, help="Address to listen on, with --http.  [default: 127.0.0.1]"
+)
 @click.option(
     "--port",
     type=click.IntRange(_LOWEST_PORT, _HIGHEST_PORT),
+    metavar="PORT",
     default=None,
     help="Port to listen on, with --http; 0 takes a free one.  [default: 8000]",
 )

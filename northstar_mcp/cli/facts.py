@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from northstar_mcp.tasks.model import Event, Json, Receipt, Task
 
@@ -53,7 +54,7 @@ def live_view_url(task: Task) -> str | None:
     """Where a person signed in to Lightcone can see and use the computer, while the task has one."""
     if task.computer_id is None or task.state.ended:
         return None
-    return f"https://lightcone.ai/c/{task.computer_id}"
+    return f"https://lightcone.ai/c/{quote(task.computer_id, safe='')}"
 
 
 def _error(task: Task) -> Json:

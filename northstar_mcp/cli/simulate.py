@@ -32,10 +32,11 @@ def _read_dialect(context: click.Context, parameter: click.Parameter, value: str
 
 
 @click.command(short_help="Serve a stand-in for Lightcone.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=_PORT,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
@@ -43,6 +44,7 @@ def _read_dialect(context: click.Context, parameter: click.Parameter, value: str
 @click.option(
     "--step-seconds",
     type=click.FloatRange(0),
+    metavar="SECONDS",
     default=1.5,
     show_default=True,
     help="Real time that one step of the agent takes.",
@@ -50,11 +52,14 @@ def _read_dialect(context: click.Context, parameter: click.Parameter, value: str
 @click.option(
     "--speed",
     type=click.FloatRange(0, min_open=True),
+    metavar="FACTOR",
     default=1.0,
     show_default=True,
     help="Lightcone's seconds per real second: pings, time limits, expiry.",
 )
-@click.option("--max-computers", type=click.IntRange(1), default=100, show_default=True, help="Computers at once.")
+@click.option(
+    "--max-computers", type=click.IntRange(1), metavar="N", default=100, show_default=True, help="Computers at once."
+)
 @click.option(
     "--accept-key", multiple=True, metavar="KEY", help="Accept only this key (repeatable).  [default: any sk_...]"
 )

@@ -31,7 +31,11 @@ _LOG_LINES: Final = 12
     help="Where the screenshot is saved.",
 )
 @click.option(
-    "--step-seconds", type=click.FloatRange(0), default=1.0, help="Time for one simulated step.  [default: 1]"
+    "--step-seconds",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    default=1.0,
+    help="Time for one simulated step.  [default: 1]",
 )
 @click.option("--save-svg", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 @common_options(listed=False)

@@ -98,6 +98,7 @@ class Stage:
     def save_picture(self, path: Path, *, title: str) -> None:
         """Everything that was shown, as an SVG without anything from another place."""
         drawn = self._console.export_svg(title=title)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_FONT_FACES.sub("", drawn), encoding="utf-8")
 
     def _marked(self, mark: str, style: str, words: Text) -> None:

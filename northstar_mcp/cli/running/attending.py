@@ -26,6 +26,7 @@ from northstar_mcp.tasks.states import State
 
 _ONE_WAIT_SECONDS: Final = 3600.0
 _LOOK_SECONDS: Final = 0.5
+_SETTLING_SECONDS: Final = 2.0
 _QUESTION: Final = "Stop the task, detach and leave it running, or continue watching? [s/d/C] "
 
 
@@ -81,7 +82,7 @@ class Attendant:
     async def _after(self, turn: _Turn) -> Left | None:
         match turn:
             case _Turn.MOVED:
-                return self._unless_it_goes_on()
+                return await self._unless_it_goes_on()
             case _Turn.INTERRUPTED:
                 return await self._interrupted()
             case _Turn.TERMINATED:
@@ -89,10 +90,14 @@ class Attendant:
             case _Turn.ENTER:
                 return await self._resume()
 
-    def _unless_it_goes_on(self) -> Left | None:
+    async def _unless_it_goes_on(self) -> Left | None:
         if self._task.state.ended:
             return Left(task=self._task, code=exit_code(self._task.state))
         if self._task.state is State.NEEDS_INPUT and not self._view.can_ask:
+            # A stream that was reopened tells once more of a wait that is over: what follows comes at once.
+            with anyio.move_on_after(_SETTLING_SECONDS):
+                await self._moved_on()
+                return await self._unless_it_goes_on()
             return Left(task=self._task, code=exit_code(State.NEEDS_INPUT), words=_how_to_help_later(self._task))
         return None
 

@@ -35,7 +35,9 @@ def tasks() -> None:
 
 @tasks.command("list")
 @click.option("--state", "states", type=click.Choice(_STATES), multiple=True, help="Only these (repeatable).")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="How many at most."
+)
 @click.option("--before", metavar="ID", help="Only older ones than this task: `next_cursor` of --json.")
 @_as_json
 @common_options(listed=False)
@@ -64,7 +66,9 @@ def list_tasks(
 
 @tasks.command()
 @_task_id
-@click.option("--events", type=click.IntRange(0, 1000), default=50, show_default=True, help="How many at most.")
+@click.option(
+    "--events", type=click.IntRange(0, 1000), metavar="N", default=50, show_default=True, help="How many at most."
+)
 @_as_json
 @common_options(listed=False)
 @click.pass_context

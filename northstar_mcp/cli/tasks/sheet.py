@@ -9,7 +9,7 @@ from rich.text import Text
 from northstar_mcp.cli.facts import elapsed_seconds, live_view_url
 from northstar_mcp.cli.failures import remedy_of
 from northstar_mcp.cli.palette import EVENT_STYLES, STATE_STYLES
-from northstar_mcp.cli.words import duration, moment, one_line, printable
+from northstar_mcp.cli.words import ago, duration, moment, one_line, printable
 from northstar_mcp.tasks.model import Event, Task
 from northstar_mcp.tasks.watching import View
 
@@ -59,16 +59,18 @@ def _rows(task: Task) -> list[tuple[str, RenderableType | None]]:
         ("state", state),
         ("instruction", Text(printable(task.request.instruction))),
         ("steps", f"{task.steps} of at most {task.request.max_steps}"),
-        (
-            "started",
-            f"{moment(task.created_at)}, {duration(elapsed_seconds(task))} {'in all' if task.ended_at else 'ago'}",
-        ),
+        ("started", f"{moment(task.created_at)} ({_how_long(task)})"),
         ("computer", task.computer_id),
         ("live view", live_view_url(task)),
         ("at Lightcone", task.northstar_task_id),
         ("limits", Text("\n".join(task.clamped)) if task.clamped else None),
         ("error", _error(task)),
     ]
+
+
+def _how_long(task: Task) -> str:
+    seconds = elapsed_seconds(task)
+    return ago(seconds) if task.ended_at is None else f"took {duration(seconds)}"
 
 
 def _error(task: Task) -> Text | None:

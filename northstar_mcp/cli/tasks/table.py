@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from northstar_mcp.cli.palette import STATE_STYLES
-from northstar_mcp.cli.words import ago, one_line, short_ids
+from northstar_mcp.cli.words import ago, one_line, short_ids, shortened
 from northstar_mcp.tasks.model import Task
+
+_OTHER_COLUMNS: Final = 2 + 12 + 2 + 5 + 2 + 10 + 2 + 2
+"""What state, steps and start take at most, with the space between."""
+
+_LEAST_ROOM: Final = 12
 
 
 def print_table(tasks: Sequence[Task], *, more: bool) -> None:
@@ -23,15 +29,14 @@ def print_table(tasks: Sequence[Task], *, more: bool) -> None:
         return
     names = short_ids(task.task_id for task in tasks)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    # Least widths, because a long instruction would else make rich squeeze the others.
-    table.add_column("task", no_wrap=True, min_width=max(map(len, names.values())))
-    table.add_column("state", no_wrap=True, min_width=max(len(task.state) for task in tasks))
-    table.add_column("steps", no_wrap=True, min_width=len("steps"), justify="right")
-    table.add_column("started", no_wrap=True, min_width=max(len(_ago(task)) for task in tasks))
-    table.add_column("instruction", no_wrap=True, overflow="ellipsis")
+    for name in ("task", "state", "steps", "started"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "steps" else "left")
+    table.add_column("instruction", no_wrap=True)
+    room = console.width - _OTHER_COLUMNS - max(map(len, names.values()))
     for task in tasks:
         state = Text(str(task.state).replace("_", " "), style=STATE_STYLES[task.state])
-        words = Text(one_line(task.request.instruction[:500]))
+        # Cut here: rich would cut the other columns as well.
+        words = Text(shortened(one_line(task.request.instruction[:500]), max(room, _LEAST_ROOM)))
         table.add_row(names[task.task_id], state, str(task.steps), _ago(task), words)
     console.print(table)
     if more:

