@@ -49,7 +49,7 @@ def test_the_readme_shows_the_configuration_of_claude_desktop() -> None:
 def test_the_operators_configuration_is_one_that_loads(tmp_path: Path) -> None:
     settings = Settings.load(env={"NORTHSTAR_MCP_CONFIG": str(CONFIGS / "northstar-mcp.toml"), "HOME": str(tmp_path)})
     assert settings.max_steps == 60
-    assert settings.kinds == {"browser"}
+    assert settings.kinds == frozenset({"browser"})
 
 
 def test_every_linked_document_is_there() -> None:

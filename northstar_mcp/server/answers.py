@@ -62,9 +62,13 @@ class Answer:
     def told(self) -> CallToolResult:
         """The answer as the SDK sends it."""
         task, view = self.view.task, self.view
-        told = self.since_seq is not None
         facts = facts_of(
-            task, now=self.now, told=told, poll_after_seconds=pace(view), receipts=view.receipts, cut=MAX_RESULT
+            task,
+            now=self.now,
+            told=self.since_seq is not None,
+            poll_after_seconds=pace(view),
+            receipts=view.receipts,
+            cut=MAX_RESULT,
         )
         if self.opening:
             facts["summary"] = f"{self.opening} {facts['summary']}"
@@ -108,7 +112,6 @@ def facts_of(
         "result": _result(task, cut),
         "error": failures.facts_of(task.error) if task.error is not None else None,
         "poll_after_seconds": poll_after_seconds,
-        "clamped": list(task.clamped) or None,
         "receipts": [receipt_facts(receipt) for receipt in receipts[-_MAX_RECEIPTS:]] or None,
         "northstar_task_id": upstream_id(task.northstar_task_id),
         "computer_id": upstream_id(task.computer_id),

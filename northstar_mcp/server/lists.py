@@ -13,6 +13,7 @@ from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.watching import Waited
 
 _MAX_INSTRUCTION: Final = 120
+_NOT_LISTED: Final = frozenset({"result", "next_step", "northstar_task_id"})  # a list may be long
 
 
 def page_told(tasks: Sequence[Task], *, cursor: str | None, now: datetime) -> CallToolResult:
@@ -51,10 +52,8 @@ def waited_told(waited: Waited, *, now: datetime) -> CallToolResult:
 def entry_of(task: Task, *, now: datetime) -> dict[str, Any]:
     """A task in a list: its facts without its result, and the beginning of what was asked."""
     facts = facts_of(task, now=now, cut=0)
-    facts.pop("result", None)
-    facts.pop("clamped", None)
     return {
-        **facts,
+        **{name: fact for name, fact in facts.items() if name not in _NOT_LISTED},
         "instruction": clean_line(task.request.instruction, limit=_MAX_INSTRUCTION),
         "created_at": task.created_at.isoformat(timespec="seconds"),
     }
@@ -79,7 +78,7 @@ def _counted(count: int, *, more: bool) -> str:
 
 def _after_page(tasks: Sequence[Task], cursor: str | None) -> str:
     if not tasks:
-        return "Call start_task to hand work to Northstar."
+        return "Call start_task to hand work to Northstar, or list_tasks without state to see all there are."
     more = f' For more, call list_tasks with cursor "{cursor}".' if cursor is not None else ""
     return f'Call task_status with task_id "{tasks[0].task_id}", or another of these, to see what came of it.{more}'
 

@@ -67,7 +67,8 @@ class Reporter:
         if event.type is EventType.SCREENSHOT or self._repeats(event):
             return  # it says nothing that the step beside it does not
         step = f"step {event.step}/{task.request.max_steps}: " if event.step else ""
-        self._pending.append((self._seen, clean_line(f"{step}{event.text or event.type}", limit=_MAX_MESSAGE)))
+        said = clean_line(event.text, limit=_MAX_MESSAGE) or str(event.type)
+        self._pending.append((self._seen, clean_line(f"{step}{said}", limit=_MAX_MESSAGE)))
         self._news.set()
 
     def _repeats(self, event: Event) -> bool:

@@ -89,7 +89,11 @@ async def _read_task(task_id: str, context: OurContext) -> str:
     view = await _found(look(engine, task_id, principal=principal(), most=1))
     own, events, screenshot = task_uris(task_id)
     facts = facts_of(view.task, now=engine.clock.now(), receipts=view.receipts)
-    asked = {"instruction": clean(view.task.request.instruction), "created_at": view.task.created_at.isoformat()}
+    asked = {
+        "instruction": clean(view.task.request.instruction),
+        "created_at": view.task.created_at.isoformat(timespec="milliseconds"),
+        "clamped": list(view.task.clamped),
+    }
     links = {"resource": own, "events_resource": events, "screenshot_resource": screenshot}
     return _json({**facts, **asked, **links, "provenance": _PROVENANCE})
 
@@ -149,4 +153,4 @@ async def _found(asking: Awaitable[Found]) -> Found:
 
 
 def _json(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, ensure_ascii=False, indent=2)
+    return json.dumps(facts, ensure_ascii=False)

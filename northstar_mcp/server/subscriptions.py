@@ -85,7 +85,7 @@ class Subscriptions:
     @property
     def wanted(self) -> bool:
         """Whether anybody is subscribed to anything."""
-        return bool(self.bus.streams or self._subscribers)
+        return bool(self.bus.streams) or any(subscriber.uris for subscriber in self._subscribers.values())
 
     async def run(self, engine: Engine) -> None:
         """Tell of changes, for ever. Where a server runs several connections, each may call this: one at a time tells."""
@@ -133,9 +133,10 @@ class Subscriptions:
     async def _tell(self, uris: Iterable[str]) -> None:
         for uri in uris:
             await self.bus.publish(ResourceUpdated(uri=uri))
-            for key, subscriber in list(self._subscribers.items()):
+            for subscriber in list(self._subscribers.values()):
                 if uri in subscriber.uris and not await _sent(subscriber.session, uri):
-                    self._subscribers.pop(key, None)
+                    _log.warning("a client takes no updates, and gets no more until it subscribes again")
+                    subscriber.uris.clear()
 
     # ---- the older era
 
@@ -157,15 +158,9 @@ class Subscriptions:
             result["capabilities"]["resources"] = {"subscribe": True, "listChanged": False}
         return result
 
-    async def _subscribe(self, context: ServerRequestContext[Engine, Any], uri: str) -> None:
-        await _check_known(context.lifespan_context, uri)
-        key = _connection(context)
-        if key not in self._subscribers:
-            if len(self._subscribers) >= MAX_CONNECTIONS:
-                raise MCPError(INVALID_REQUEST, "Too many connections are subscribed on this server.")
-            self._subscribers[key] = _Subscriber(context.session)
-            key.exit_stack.callback(self._subscribers.pop, key, None)
-        uris = self._subscribers[key].uris
+    async def _subscribe(self, ctx: ServerRequestContext[Engine, Any], uri: str) -> None:
+        await _check_known(ctx.lifespan_context, uri)
+        uris = self._subscriber(ctx).uris
         if uri not in uris and len(uris) >= MAX_RESOURCES:
             raise MCPError(
                 INVALID_REQUEST, f"At most {MAX_RESOURCES} resources of one connection can be subscribed to."
@@ -173,20 +168,28 @@ class Subscriptions:
         uris.add(uri)
         self._wake()
 
-    def _unsubscribe(self, context: ServerRequestContext[Engine, Any], uri: str) -> None:
-        key = _connection(context)
-        if key in self._subscribers:
-            self._subscribers[key].uris.discard(uri)
-            if not self._subscribers[key].uris:
-                del self._subscribers[key]
+    def _unsubscribe(self, ctx: ServerRequestContext[Engine, Any], uri: str) -> None:
+        subscriber = self._subscribers.get(_connection(ctx))
+        if subscriber is not None:
+            subscriber.uris.discard(uri)
+
+    def _subscriber(self, ctx: ServerRequestContext[Engine, Any]) -> _Subscriber:
+        """The connection's entry, which it keeps until it ends."""
+        connection = _connection(ctx)
+        if connection not in self._subscribers:
+            if len(self._subscribers) >= MAX_CONNECTIONS:
+                raise MCPError(INVALID_REQUEST, "Too many connections are subscribed on this server.")
+            self._subscribers[connection] = _Subscriber(ctx.session)
+            connection.exit_stack.callback(self._subscribers.pop, connection, None)
+        return self._subscribers[connection]
 
     def _wake(self) -> None:
         self._somebody.set()
 
 
-def _connection(context: ServerRequestContext[Any, Any]) -> Any:
+def _connection(ctx: ServerRequestContext[Any, Any]) -> Any:
     # A session is made anew for each request; only its connection tells two clients apart, and when one has gone.
-    return context.session._connection  # noqa: SLF001 - the SDK shows it nowhere else
+    return ctx.session._connection  # noqa: SLF001 - the SDK shows it nowhere else
 
 
 async def _check_known(engine: Engine, uri: str) -> None:

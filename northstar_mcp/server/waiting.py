@@ -5,7 +5,6 @@ from typing import Any
 from northstar_mcp.server.answers import MOST_EVENTS, Answer
 from northstar_mcp.server.progress import reporting, wait_seconds
 from northstar_mcp.server.tool import Call
-from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.watching import find, look, wait
 
 
@@ -38,9 +37,3 @@ async def as_it_stands(
         opening=opening,
         extra=extra or {},
     )
-
-
-def never_began(answer: Answer) -> bool:
-    """Whether the task failed before anything ran."""
-    task = answer.view.task
-    return task.state is State.FAILED and task.started_at is None

@@ -22,7 +22,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 
 def summary_of(task: Task, *, now: datetime) -> str:
     """One or two sentences about where it stands."""
-    return _SUMMARIES[task.state].format(
+    return _words(task).format(
         id=task.task_id,
         steps=_steps(task),
         spent=_spent(elapsed_seconds(task, now=now)),
@@ -32,6 +32,19 @@ def summary_of(task: Task, *, now: datetime) -> str:
     )
 
 
+def _words(task: Task) -> str:
+    if never_began(task):
+        return _NEVER_BEGAN
+    if task.state is State.COMPLETED and task.stopping is not None:
+        return _ENDED_AS_TOLD
+    return _SUMMARIES[task.state]
+
+
+_ENDED_AS_TOLD: Final = (
+    "Task {id} was told to stop, and then Northstar reported it as completed, after {steps} in {spent}: "
+    "take the work as unfinished, unless its report says otherwise."
+)
+_NEVER_BEGAN: Final = "Task {id} did not begin; nothing was done.{why}"
 _SUMMARIES: Final[Mapping[State, str]] = {
     State.STARTING: "Task {id} is starting: it was handed over {spent} ago, and nothing has come from Northstar yet.",
     State.RUNNING: "Task {id} is running: {steps} of at most {most}, {spent} so far.",
@@ -96,6 +109,12 @@ _NEXT_STEPS: Final[Mapping[State, str]] = {
         '"{id}", or the site itself) before you start it again: it may have been done already.'
     ),
 }
+
+
+def never_began(task: Task) -> bool:
+    """Whether it failed before Northstar did anything: the start was refused."""
+    learnt = task.northstar_task_id is not None or task.computer_id is not None or task.steps > 0
+    return task.state is State.FAILED and not learnt
 
 
 def elapsed_seconds(task: Task, *, now: datetime) -> float:

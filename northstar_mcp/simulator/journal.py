@@ -46,6 +46,7 @@ class Emitted:
 
     id: int
     type: str
+    at: float
 
 
 class Journal:
@@ -104,7 +105,7 @@ class Journal:
             self.frames[task_id] = deque(maxlen=KEPT_FRAMES)
             while len(self.frames) > self._kept:
                 self.frames.popitem(last=False)
-        self.frames[task_id].append(Emitted(frame_id, frame_type))
+        self.frames[task_id].append(Emitted(frame_id, frame_type, time.time()))
 
     def frame_types(self, task_id: str) -> list[str]:
         """The types of a task's frames, in order."""

@@ -26,10 +26,10 @@ class Updates:
 
 async def make_journey(client: Client, updates: Updates, *, instruction: str, era: str) -> Report:
     """List, start, see progress, pause, inject, resume, read the answer."""
-    progress: list[Report] = []
+    noted: list[Report] = []
 
-    async def note(number: float, total: float | None, message: str | None) -> None:
-        progress.append({"progress": number, "total": total, "message": message})
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        noted.append({"progress": progress, "total": total, "message": message})
 
     tools = (await client.list_tools()).tools
     arguments = {"instruction": instruction, "wait_seconds": 1}
@@ -50,7 +50,7 @@ async def make_journey(client: Client, updates: Updates, *, instruction: str, er
     shot = await _call(client, "task_screenshot", task_id=task_id)
     return {
         "tools": sorted(tool.name for tool in tools),
-        "progress": progress,
+        "progress": noted,
         "states": [_facts(answer)["state"] for answer in (paused, resumed, status)],
         "receipts": [receipt["state"] for receipt in _facts(told)["receipts"]],
         "task": _facts(status),

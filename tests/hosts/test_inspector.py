@@ -31,7 +31,8 @@ class Inspector:
         )
         assert run.returncode == expected, run.stdout + run.stderr
         told: dict[str, Any] = json.loads(run.stdout if expected == 0 else run.stderr[run.stderr.index("{") :])
-        return told.get("result", told)
+        result: dict[str, Any] = told.get("result", told)
+        return result
 
     def call(self, tool: str, arguments: dict[str, object]) -> dict[str, Any]:
         answer = self.ask("tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import jsonschema
 import pytest
 from mcp import Client
 from mcp.server import MCPServer
@@ -16,6 +15,7 @@ from mcp_types import CallToolResult, ResourceUpdatedNotification, TextContent
 from northstar_mcp.server.surface import make_server
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import Task
+from tests.server.schemas import check_fits
 from tests.simulator.visitor import Visitor
 from tests.tasks.conftest import Core, Workshop
 
@@ -35,13 +35,32 @@ def facts_of(answer: CallToolResult) -> dict[str, Any]:
 
 
 @dataclass
+class Updates:
+    """Which resources the client was told of, by notifications of the older era."""
+
+    uris: list[str] = field(default_factory=list)
+    more: anyio.Event = field(default_factory=anyio.Event)
+
+    def hear(self, uri: str) -> None:
+        self.uris.append(uri)
+        self.more.set()
+        self.more = anyio.Event()
+
+    async def until(self, *uris: str) -> None:
+        """Wait until each of these was told."""
+        with anyio.fail_after(5):
+            while not set(uris) <= set(self.uris):
+                await self.more.wait()
+
+
+@dataclass
 class Desk:
     """A connected client, and everything behind it."""
 
     client: Client
     core: Core
     schemas: dict[str, Any]
-    updates: list[str] = field(default_factory=list)
+    updates: Updates = field(default_factory=Updates)
 
     @property
     def engine(self) -> Engine:
@@ -56,7 +75,7 @@ class Desk:
         return await self.checked(tool, await self.client.call_tool(tool, arguments))
 
     async def checked(self, tool: str, answer: CallToolResult) -> CallToolResult:
-        jsonschema.validate(facts_of(answer), self.schemas[tool], format_checker=jsonschema.FormatChecker())
+        check_fits(facts_of(answer), self.schemas[tool])
         return answer
 
     async def facts(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
@@ -111,11 +130,11 @@ def serve(core: Core) -> MCPServer[Engine]:
 @asynccontextmanager
 async def connected(core: Core, *, era: str = "2026-07-28") -> AsyncIterator[Desk]:
     """A client in front of that engine."""
-    updates: list[str] = []
+    updates = Updates()
 
     async def hear(message: Any) -> None:
         if isinstance(message, ResourceUpdatedNotification):
-            updates.append(str(message.params.uri))
+            updates.hear(str(message.params.uri))
         await anyio.lowlevel.checkpoint()
 
     async with Client(serve(core), mode=era, message_handler=hear) as client:

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from mcp_types import Tool
 from pydantic import TypeAdapter
@@ -25,6 +24,7 @@ from northstar_mcp.server.tool import Offer
 from northstar_mcp.server.tools.list_tasks import ListTasks
 from northstar_mcp.server.tools.start_task import StartTask
 from northstar_mcp.tasks.states import State
+from tests.server.schemas import check_schema
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 EVERY_TOOL = pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: offer.name)
@@ -92,8 +92,8 @@ def test_schemas_are_valid_and_carry_nothing_of_pydantics_noise(offer: Offer[Any
     shown = definition_of(offer)
     drawn = json.dumps(shown["inputSchema"])
 
-    jsonschema.Draft202012Validator.check_schema(shown["inputSchema"])
-    jsonschema.Draft202012Validator.check_schema(shown["outputSchema"])
+    check_schema(shown["inputSchema"])
+    check_schema(shown["outputSchema"])
     for noise in ("title", "anyOf", "null", "$defs", "default"):
         assert f'"{noise}"' not in drawn
 

@@ -1,7 +1,7 @@
 """start_task: hand work to Northstar."""
 
 from dataclasses import replace
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from mcp_types import CallToolResult, ToolAnnotations
@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from northstar_mcp.server import outputs
 from northstar_mcp.server.arguments import MAX_TEXT, NOT_TRUTH, Arguments, Name, WaitSeconds
 from northstar_mcp.server.tool import Call, Offer
-from northstar_mcp.server.waiting import as_it_stands, never_began, wait_for
+from northstar_mcp.server.waiting import as_it_stands, wait_for
+from northstar_mcp.server.words import never_began
 from northstar_mcp.tasks.model import TaskRequest
 from northstar_mcp.tasks.starting import Started, start
 
@@ -28,40 +29,49 @@ class StartTask(Arguments):
         Field(
             min_length=1,
             max_length=MAX_TEXT,
-            description="Where, what, in which order, what done looks like, what to report. "
-            "Northstar sees only this and the screen.",
+            description="Stands alone: where (site or app), what, in which order, what done looks like, what to report "
+            "back, and when to stop instead of guessing.",
         ),
     ]
     kind: Annotated[
         Literal["browser", "desktop"] | None,
         Field(description="Default: browser with start_url, else desktop."),
     ] = None
-    start_url: Annotated[str | None, Field(max_length=8192, description="Page to open first (browser).")] = None
-    max_steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS, description="Default 100."), NOT_TRUTH] = None
+    start_url: Annotated[str | None, Field(max_length=8192, description="Page to open first, in a browser.")] = None
+    max_steps: Annotated[
+        int | None, Field(ge=1, le=MAX_STEPS, description="Default 100; 15 to 40 for a short job."), NOT_TRUTH
+    ] = None
     max_duration_seconds: Annotated[
         int | None, Field(ge=1, le=MAX_DURATION_SECONDS, description="Default 1800."), NOT_TRUTH
     ] = None
     computer_id: Annotated[
-        Name | None, Field(description="Go on with this computer, live or saved, of an earlier task.")
+        Name | None, Field(description="Go on with the computer, live or saved, of an earlier task.")
     ] = None
     on_missing_computer: Annotated[
-        Literal["fail", "restore", "create_new"] | None, Field(description="If it is not live. Default: restore.")
+        Literal["fail", "restore", "create_new"] | None,
+        Field(description="If computer_id is not live. Default: restore."),
     ] = None
     keep_alive: Annotated[
         bool | None, Field(description="Leave the computer running afterwards, for a person or a next task.")
     ] = None
     persistent: Annotated[bool | None, Field(description="Save log-ins and files for later tasks.")] = None
     environment_id: Annotated[Name | None, Field(description="Saved environment; computer_id is newer.")] = None
-    model: Annotated[Name | None, Field(description="Usually left out.")] = None
+    model: Annotated[Name | None, Field(description="Leave out unless the user names one.")] = None
     temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False), NOT_TRUTH] = None
-    screenshot_mode: Literal["url", "base64"] | None = None
-    viewport_width: Annotated[int | None, Field(ge=100, le=7680), NOT_TRUTH] = None
+    screenshot_mode: Annotated[
+        Literal["url", "base64"] | None, Field(description="How Lightcone sends screenshots. Leave out.")
+    ] = None
+    viewport_width: Annotated[int | None, Field(ge=100, le=7680, description="Browser window, pixels."), NOT_TRUTH] = (
+        None
+    )
     viewport_height: Annotated[int | None, Field(ge=100, le=4320), NOT_TRUTH] = None
     idempotency_key: Annotated[
         str | None,
         Field(max_length=255, description="Your id for this work: a repeat returns the same task."),
     ] = None
-    wait_seconds: Annotated[WaitSeconds, Field(description="Wait this long for its end.")] = None
+    wait_seconds: Annotated[WaitSeconds, Field(description="Wait up to this long for its end; 0 returns at once.")] = (
+        None
+    )
 
     @field_validator("instruction")
     @classmethod
@@ -90,8 +100,8 @@ async def _start(call: Call, asked: StartTask) -> CallToolResult:
     )
     task_id = started.task.task_id
     await wait_for(call, task_id, asked=asked.wait_seconds, since_seq=0)
-    answer = await as_it_stands(call, task_id, since_seq=0, opening=_opening(started), extra={"reused": started.reused})
-    return replace(answer, is_error=never_began(answer)).told()
+    answer = await as_it_stands(call, task_id, since_seq=0, opening=_opening(started), extra=_extra(started))
+    return replace(answer, is_error=never_began(answer.view.task)).told()
 
 
 def _request(call: Call, asked: StartTask) -> TaskRequest:
@@ -113,6 +123,11 @@ def _opening(started: Started) -> str:
     return "The same work is under way already: nothing new was started."
 
 
+def _extra(started: Started) -> dict[str, Any]:
+    clamped = {"clamped": list(started.task.clamped)} if started.task.clamped else {}
+    return {"reused": started.reused, **clamped}
+
+
 def _is_web_address(url: str) -> bool:
     if any(character.isspace() or not character.isprintable() for character in url):
         return False
@@ -129,7 +144,7 @@ OFFER: Final = Offer(
     title="Start a Northstar task",
     description=(
         "Hand work that needs a screen to Northstar, which drives a browser or desktop in the cloud. It acts for real: "
-        "it clicks, types and submits. Returns a task_id at once; the task runs on by itself, so never start it again "
+        "it clicks, types and submits. Returns a task_id at once, and the task runs on by itself: never start it again "
         "because a call took long. Next: task_status."
     ),
     arguments=StartTask,

@@ -18,7 +18,9 @@ class TaskStatus(Arguments):
     since_seq: Annotated[
         int | None, Field(ge=0, description="The last seq you have seen: only newer events come."), NOT_TRUTH
     ] = None
-    wait_seconds: Annotated[WaitSeconds, Field(description="Wait this long for its end or a pause.")] = None
+    wait_seconds: Annotated[
+        WaitSeconds, Field(description="Wait up to this long for its end, a pause, or a person to be needed.")
+    ] = None
 
 
 async def _status(call: Call, asked: TaskStatus) -> CallToolResult:

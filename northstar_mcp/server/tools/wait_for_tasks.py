@@ -28,7 +28,7 @@ class WaitForTasks(Arguments):
     """Which tasks, and how long."""
 
     task_ids: Annotated[list[TaskId], Field(min_length=1, max_length=20), BeforeValidator(_several)]
-    wait_seconds: WaitSeconds = None
+    wait_seconds: Annotated[WaitSeconds, Field(description="45 is usual.")] = None
 
 
 async def _wait(call: Call, asked: WaitForTasks) -> CallToolResult:
