@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-INITIALIZE = {
+INITIALIZE: Mapping[str, Any] = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
 }
-LISTS = {
+LISTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "legacy": [
         {"id": 1, **INITIALIZE},
         {"method": "notifications/initialized"},

@@ -43,7 +43,7 @@ async def _measure(base_url: str, steps: int) -> tuple[Moments, Moments, Moments
     progressed: Moments = {}
     bare: Moments = {}
 
-    async def note(progress: float, total: float | None, message: str | None) -> None:
+    async def note(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the client names them
         progressed.setdefault(round(progress), time.time())
 
     with tempfile.TemporaryDirectory() as folder:

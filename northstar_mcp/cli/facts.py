@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from northstar_mcp.tasks.model import Event, Json, Receipt, Task
 
@@ -24,12 +23,12 @@ def facts_of(task: Task) -> dict[str, Json]:
         "error": _error(task),
         "steps": task.steps,
         "max_steps": task.request.max_steps,
-        "elapsed_seconds": round(elapsed_seconds(task), 1),
+        "elapsed_seconds": round(seconds_spent(task), 1),
         "created_at": task.created_at.isoformat(),
         "ended_at": None if task.ended_at is None else task.ended_at.isoformat(),
         "northstar_task_id": task.northstar_task_id,
         "computer_id": task.computer_id,
-        "live_view_url": live_view_url(task),
+        "live_view_url": task.live_view_url,
         "clamped": list(task.clamped) or None,
     }
     return {name: value for name, value in known.items() if value is not None}
@@ -45,16 +44,9 @@ def receipt_facts(receipts: Sequence[Receipt]) -> list[Json]:
     return [{"message_id": r.message_id, "state": r.state.value, "message": r.message} for r in receipts]
 
 
-def elapsed_seconds(task: Task) -> float:
+def seconds_spent(task: Task) -> float:
     """How long it took, or has taken so far."""
-    return ((task.ended_at or datetime.now(UTC)) - task.created_at).total_seconds()
-
-
-def live_view_url(task: Task) -> str | None:
-    """Where a person signed in to Lightcone can see and use the computer, while the task has one."""
-    if task.computer_id is None or task.state.ended:
-        return None
-    return f"https://lightcone.ai/c/{quote(task.computer_id, safe='')}"
+    return task.elapsed_seconds(datetime.now(UTC))
 
 
 def _error(task: Task) -> Json:

@@ -21,8 +21,8 @@ def serve_over_stdio(flags: Mapping[str, str]) -> None:
     with _quick_imports():
         import anyio
 
-        import northstar_mcp.server.surface
         from northstar_mcp.app import serve_stdio
+        from northstar_mcp.server import surface  # noqa: F401 - the app asks for it a moment later
         from northstar_mcp.settings import Settings
 
     anyio.run(serve_stdio, Settings.load(flags=flags, env=os.environ))

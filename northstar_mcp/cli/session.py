@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -10,9 +10,6 @@ from northstar_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from northstar_mcp.tasks.engine import Engine
-
-LOCAL: Final = "local"
-"""Who every task belongs to that is started on this machine without authentication."""
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 from northstar_mcp.server import failures
 from northstar_mcp.server.fence import Fence, clean, clean_line
 from northstar_mcp.server.pictures import Picture
-from northstar_mcp.server.words import ago, elapsed_seconds, live_view_url, next_step_of, summary_of, upstream_id
+from northstar_mcp.server.words import ago, next_step_of, summary_of, upstream_id
 from northstar_mcp.tasks.model import Event, EventType, Receipt, Task
 from northstar_mcp.tasks.screens import Shot
 from northstar_mcp.tasks.states import State
@@ -115,10 +115,10 @@ def facts_of(
         "receipts": [receipt_facts(receipt) for receipt in receipts[-_MAX_RECEIPTS:]] or None,
         "northstar_task_id": upstream_id(task.northstar_task_id),
         "computer_id": upstream_id(task.computer_id),
-        "live_view_url": None if task.state.ended else live_view_url(task),
+        "live_view_url": task.live_view_url,
         "steps": task.steps,
         "max_steps": task.request.max_steps,
-        "elapsed_seconds": elapsed_seconds(task, now=now),
+        "elapsed_seconds": round(task.elapsed_seconds(now), 1),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}
 

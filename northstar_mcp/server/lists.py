@@ -9,7 +9,6 @@ from mcp_types import CallToolResult, TextContent
 from northstar_mcp.server.answers import MAX_RESULT, facts_of
 from northstar_mcp.server.fence import Fence, clean_line
 from northstar_mcp.tasks.model import Task
-from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.watching import Waited
 
 _MAX_INSTRUCTION: Final = 120
@@ -32,9 +31,7 @@ def page_told(tasks: Sequence[Task], *, cursor: str | None, now: datetime) -> Ca
 
 def waited_told(waited: Waited, *, now: datetime) -> CallToolResult:
     """Those that changed, with what came of them, and those that still run."""
-    # A wait of no time, and one that is over as a task ends, may not have seen what stands in the record.
-    changed = [*waited.changed, *(task for task in waited.waiting if _wants_attention(task))]
-    waiting = [task for task in waited.waiting if not _wants_attention(task)]
+    changed, waiting = waited.changed, waited.waiting
     limit = MAX_RESULT // max(1, len(changed))
     tasks = [facts_of(task, now=now, cut=limit) for task in changed]
     facts: dict[str, Any] = {
@@ -64,10 +61,6 @@ def _part(entry: Mapping[str, Any], fence: Fence) -> str:
     if result := entry.get("result"):
         said.insert(1, fence.put(result, what="what Northstar reports"))
     return "\n".join(said)
-
-
-def _wants_attention(task: Task) -> bool:
-    return task.state.ended or task.state is State.NEEDS_INPUT
 
 
 def _counted(count: int, *, more: bool) -> str:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
-from urllib.parse import quote
 
 from northstar_mcp.server.fence import clean_line
 from northstar_mcp.tasks.model import Task
@@ -25,7 +24,7 @@ def summary_of(task: Task, *, now: datetime) -> str:
     return _words(task).format(
         id=task.task_id,
         steps=_steps(task),
-        spent=_spent(elapsed_seconds(task, now=now)),
+        spent=_spent(task.elapsed_seconds(now)),
         most=task.request.max_steps,
         why=_why(task),
         last=_last_word(task),
@@ -68,7 +67,7 @@ def next_step_of(task: Task, *, told: bool, poll_after_seconds: float | None = N
     if task.state is State.FAILED and task.error is not None and task.error.remedy:
         return clean_line(task.error.remedy, limit=1_000)
     pause = f" (without wait_seconds: in about {poll_after_seconds:g} s)" if poll_after_seconds is not None else ""
-    view = live_view_url(task)
+    view = task.live_view_url
     return _NEXT_STEPS[task.state].format(
         id=task.task_id,
         since=f", since_seq {task.seq}" if told else "",
@@ -115,19 +114,6 @@ def never_began(task: Task) -> bool:
     """Whether it failed before Northstar did anything: the start was refused."""
     learnt = task.northstar_task_id is not None or task.computer_id is not None or task.steps > 0
     return task.state is State.FAILED and not learnt
-
-
-def elapsed_seconds(task: Task, *, now: datetime) -> float:
-    """From its beginning to its end, or until now."""
-    begin = task.started_at or task.created_at
-    return round(max(0.0, ((task.ended_at or now) - begin).total_seconds()), 1)
-
-
-def live_view_url(task: Task) -> str | None:
-    """Where a person with a Lightcone account can watch the computer and take over."""
-    if task.computer_id is None or not _ID.fullmatch(task.computer_id):
-        return None
-    return f"https://lightcone.ai/c/{quote(task.computer_id, safe='')}"
 
 
 def upstream_id(name: str | None) -> str | None:

@@ -4,18 +4,25 @@ The rungs: pause it, so that nothing more is clicked; terminate the computer, wh
 elsewhere tell Northstar to stop, let it read that, and pause it again if it does not. Nothing here writes down an end: who asked does.
 """
 
-from collections.abc import Awaitable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 
 from northstar_mcp.errors import NorthstarError, NotFound
-from northstar_mcp.tasks.model import Task
+from northstar_mcp.tasks.amending import amend
+from northstar_mcp.tasks.draft import Draft
+from northstar_mcp.tasks.model import EventType, Task
 from northstar_mcp.tasks.naming import northstar_id
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.ports import Agent
+from northstar_mcp.tasks.states import Happening, State
 
-STOP_MESSAGE = "Stop now. Do nothing more: end the task at once and report what was done so far."
+STOP_MESSAGE: Final = "Stop now. Do nothing more: end the task at once and report what was done so far."
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +43,8 @@ async def halt(parts: Parts, task: Task) -> Halted:
     said: list[str] = []
     agent = await parts.agent()
     name = await _name(parts, task, said)
-    if name is not None:
-        await _try(said, agent.pause(name), "Lightcone confirmed the pause.", "Pausing failed")
+    if name is not None and await _try(said, agent.pause(name), "Lightcone confirmed the pause.", "Pausing failed"):
+        await _write_down(parts, task, _paused)
     task = await parts.ledger.get(task.task_id) or task
     if task.computer_id is not None and task.owns_computer:
         return Halted(confirmed=await _end_computer(agent, task.computer_id, said), done=tuple(said))
@@ -85,14 +92,32 @@ async def _persuade(parts: Parts, agent: Agent, task: Task, name: str, said: lis
     )
     if not asked:
         return False
-    await _try(said, agent.resume(name), "It was resumed to read that.", "Resuming it to read that failed")
+    if await _try(said, agent.resume(name), "It was resumed to read that.", "Resuming it to read that failed"):
+        await _write_down(parts, task, _resumed)
     if await _ended(parts, agent, task, name):
         said.append("It ended.")
         return True
-    await _try(
-        said, agent.pause(name), "It did not end, and was paused again.", "It did not end, and pausing it again failed"
-    )
+    paused, failed = "It did not end, and was paused again.", "It did not end, and pausing it again failed"
+    if await _try(said, agent.pause(name), paused, failed):
+        await _write_down(parts, task, _paused)
     return False
+
+
+async def _write_down(parts: Parts, task: Task, decide: Callable[[Draft], None]) -> None:
+    """Where the record cannot be written just now, the halt goes on: it is what was asked for."""
+    try:
+        await amend(parts.ledger, task.task_id, decide, clock=parts.clock)
+    except NorthstarError as error:
+        _log.warning("a pause of task %s was not written down: %s", task.task_id, error)
+
+
+def _paused(draft: Draft) -> None:
+    if draft.task.state is not State.PAUSED:
+        draft.tell(EventType.PAUSED, "Paused, to stop it.", happening=Happening.PAUSE_CONFIRMED)
+
+
+def _resumed(draft: Draft) -> None:
+    draft.tell(EventType.RESUMED, "Resumed, to read that it shall stop.", happening=Happening.RESUME_CONFIRMED)
 
 
 async def _ended(parts: Parts, agent: Agent, task: Task, name: str) -> bool:

@@ -3,14 +3,20 @@
 All are frozen. A change makes a new value, and the ledger keeps it; nothing here does I/O or reads a clock.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from northstar_mcp.errors import NorthstarError
 from northstar_mcp.tasks.states import Happening, State
+
+LOCAL: Final = "local"
+"""The one principal there is where nobody has to say who they are: on stdio, on the command line, and over HTTP on this machine."""
+
+_COMPUTER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 Kind: TypeAlias = Literal["desktop", "browser"]
@@ -113,6 +119,17 @@ class Task:
         """True where Lightcone made the computer for this task alone, so that ending it ends nobody else's work."""
         asked = self.request
         return asked.computer_id is None and asked.environment_id is None and not asked.keep_alive
+
+    @property
+    def live_view_url(self) -> str | None:
+        """Where a person with a Lightcone account can watch the computer and take over, while the task has one."""
+        if self.computer_id is None or self.state.ended or not _COMPUTER_ID.fullmatch(self.computer_id):
+            return None
+        return f"https://lightcone.ai/c/{self.computer_id}"
+
+    def elapsed_seconds(self, now: datetime) -> float:
+        """From its beginning to its end, or until now."""
+        return max(0.0, ((self.ended_at or now) - (self.started_at or self.created_at)).total_seconds())
 
 
 class EventType(StrEnum):

@@ -118,15 +118,22 @@ async def wait(
     tasks = {task_id: await find(engine, task_id, principal=principal) for task_id in task_ids}
     known = {task_id: since.get(task_id, task.seq) for task_id, task in tasks.items()}
     changed: set[str] = set()
-    with engine.feed.watch(*tasks) as watch, anyio.move_on_after(seconds):
-        while not changed:
-            # All of them the first time: what happened before the watch began is not told by it.
-            for task_id in list(tasks):
-                tasks[task_id], turned = await _catch_up(engine, task_id, known, tell)
-                if turned or _wants_attention(tasks[task_id]):
-                    changed.add(task_id)
-            if not changed:
+
+    async def catch_up() -> None:
+        for task_id in tasks:
+            tasks[task_id], turned = await _catch_up(engine, task_id, known, tell)
+            if turned or _wants_attention(tasks[task_id]):
+                changed.add(task_id)
+
+    with engine.feed.watch(*tasks) as watch:
+        # What happened before the watch began is not told by it; what happens as the time runs out is told by the last look.
+        await catch_up()
+        with anyio.move_on_after(seconds):
+            while not changed:
                 await watch.changed()
+                await catch_up()
+        if not changed:
+            await catch_up()
     return Waited(
         changed=tuple(task for task_id, task in tasks.items() if task_id in changed),
         waiting=tuple(task for task_id, task in tasks.items() if task_id not in changed),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from northstar_mcp.server.answers import MAX_EVENTS, MAX_RESULT, Answer, facts_of, fitting, pace
-from northstar_mcp.server.words import live_view_url, next_step_of, summary_of
+from northstar_mcp.server.words import next_step_of, summary_of
 from northstar_mcp.tasks.model import EventType, TaskError
 from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.watching import View
@@ -80,7 +80,7 @@ def test_a_person_is_asked_for_with_the_address_of_the_live_view() -> None:
 def test_a_computer_id_that_is_none_makes_no_live_view(computer_id: str | None) -> None:
     known = task(computer_id=computer_id)
 
-    assert live_view_url(known) is None
+    assert known.live_view_url is None
     assert "computer_id" not in facts_of(known, now=LATER)
 
 

@@ -137,6 +137,16 @@ async def test_a_stop_that_cannot_be_confirmed_says_so(workshop: Workshop) -> No
         assert len(stopped.done) == 2
 
 
+async def test_an_unconfirmed_stop_leaves_a_record_that_says_paused(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        task = await core.started(LONG)
+        core.lightcone.faults.add(
+            Fault.model_validate({"match": {"method": "DELETE"}, "times": 9, "do": {"status": 503}})
+        )
+        stopped = await stop(core.engine, task.task_id, principal="local")
+        assert (stopped.confirmed, stopped.task.state) == (False, State.PAUSED)
+
+
 async def test_a_task_without_a_name_is_asked_for_it_before_it_is_steered(workshop: Workshop) -> None:
     async with workshop.open("task_id=nowhere, shared_keys=yes") as core:
         task = await core.started(LONG)

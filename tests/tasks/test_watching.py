@@ -52,6 +52,13 @@ async def test_a_wait_is_bounded_and_an_aborted_one_leaves_the_task_alone(worksh
         assert not (await core.task(task)).state.ended
 
 
+async def test_a_wait_of_no_time_sees_what_has_ended(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        task = await core.ended((await core.start("[steps=1]")).task)
+        waited = await wait(core.engine, [task.task_id], principal="local", seconds=0)
+        assert [t.task_id for t in waited.changed] == [task.task_id]
+
+
 async def test_a_wait_behind_the_cursor_answers_at_once(workshop: Workshop) -> None:
     async with workshop.open() as core:
         task = await core.started(LONG)

@@ -13,15 +13,13 @@ from typing import Final
 import anyio
 
 from northstar_mcp.cli.endings import NOT_FOLLOWED, exit_code
-from northstar_mcp.cli.facts import live_view_url
 from northstar_mcp.cli.main import INTERRUPTED
 from northstar_mcp.cli.running.keyboard import read_line
 from northstar_mcp.cli.running.view import View
-from northstar_mcp.cli.session import LOCAL
 from northstar_mcp.errors import NorthstarError
 from northstar_mcp.tasks import steering, stopping, watching
 from northstar_mcp.tasks.engine import Engine
-from northstar_mcp.tasks.model import Event, Task
+from northstar_mcp.tasks.model import LOCAL, Event, Task
 from northstar_mcp.tasks.states import State
 
 _ONE_WAIT_SECONDS: Final = 3600.0
@@ -247,12 +245,12 @@ def _how_to_return(task: Task) -> tuple[str, ...]:
 
 
 def _how_to_help(task: Task) -> str:
-    url = live_view_url(task)
+    url = task.live_view_url
     where = f"Open {url} and do what it waits for" if url else "Do what it waits for"
     return f"Northstar needs you. {where}, then press Enter here."
 
 
 def _how_to_help_later(task: Task) -> tuple[str, ...]:
-    url = live_view_url(task)
+    url = task.live_view_url
     where = f"Open {url}, do what it waits for, then:" if url else "Do what it waits for, then:"
     return (f"Northstar needs a person. {where}", f"  northstar-mcp tasks resume {task.task_id}")

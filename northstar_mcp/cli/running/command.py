@@ -65,8 +65,8 @@ def run(context: click.Context, /, *, new: bool, as_json: bool, **asked: object)
 async def _run(engine: "Engine", asked: Asked, *, new: bool) -> "Left":
     import secrets
 
-    from northstar_mcp.cli.session import LOCAL
     from northstar_mcp.tasks import starting
+    from northstar_mcp.tasks.model import LOCAL
 
     request = request_of(asked, engine)
     started = await starting.start(

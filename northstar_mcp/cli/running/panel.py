@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from northstar_mcp.cli.facts import elapsed_seconds
+from northstar_mcp.cli.facts import seconds_spent
 from northstar_mcp.cli.palette import EVENT_STYLES, STATE_STYLES
 from northstar_mcp.cli.running.view import without_echoes
 from northstar_mcp.cli.words import duration, one_line, shortened
@@ -119,7 +119,7 @@ def _progress(task: Task) -> Table:
             finished_style=STATE_STYLES[task.state],
         ),
         Text(f"step {task.steps} of at most {most}"),
-        Text(duration(elapsed_seconds(task)), style="dim"),
+        Text(duration(seconds_spent(task)), style="dim"),
     )
     return row
 

@@ -14,7 +14,7 @@ def report(left: Left, *, as_json: bool) -> int:
     task = left.task
     if task.state.ended:
         _talk(
-            f"{_ended(task.state)} after {duration(facts.elapsed_seconds(task))} and {_steps(task.steps)}: {task.task_id}"
+            f"{_ended(task.state)} after {duration(facts.seconds_spent(task))} and {_steps(task.steps)}: {task.task_id}"
         )
     if task.error is not None:
         _talk(f"{task.error.message}\n{remedy_of(task.error)}".rstrip())

@@ -8,11 +8,10 @@ from typing import Final
 
 import anyio
 
-from northstar_mcp.cli.session import LOCAL
 from northstar_mcp.errors import NorthstarError
 from northstar_mcp.tasks import watching
 from northstar_mcp.tasks.engine import Engine
-from northstar_mcp.tasks.model import Event, Task
+from northstar_mcp.tasks.model import LOCAL, Event, Task
 
 FIRST_QUIET_SECONDS: Final = 2.0  # finding the way back into a stream takes a moment
 QUIET_SECONDS: Final = 0.75

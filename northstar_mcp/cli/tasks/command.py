@@ -47,8 +47,9 @@ def list_tasks(
 ) -> None:
     """List tasks, newest first."""
     from northstar_mcp.cli import facts
-    from northstar_mcp.cli.session import LOCAL, with_engine
+    from northstar_mcp.cli.session import with_engine
     from northstar_mcp.tasks import watching
+    from northstar_mcp.tasks.model import LOCAL
     from northstar_mcp.tasks.states import State
 
     async def page(engine: "Engine") -> "tuple[Sequence[Task], str | None]":
@@ -78,8 +79,9 @@ def show(context: click.Context, task_id: str, events: int, *, as_json: bool) ->
     Where it goes on at Lightcone, this first fetches what was missed.
     """
     from northstar_mcp.cli import facts
-    from northstar_mcp.cli.session import LOCAL, with_engine
+    from northstar_mcp.cli.session import with_engine
     from northstar_mcp.tasks import watching
+    from northstar_mcp.tasks.model import LOCAL
 
     async def look(engine: "Engine") -> "View":
         from northstar_mcp.cli.tasks.catching_up import catch_up
@@ -130,7 +132,8 @@ def watch(context: click.Context, task_id: str, *, as_json: bool) -> int:
 def resume(context: click.Context, task_id: str, *, as_json: bool) -> None:
     """Let a task go on that is paused or waited for a person."""
     from northstar_mcp.cli import facts
-    from northstar_mcp.cli.session import LOCAL, with_engine
+    from northstar_mcp.cli.session import with_engine
+    from northstar_mcp.tasks.model import LOCAL
 
     async def go_on(engine: "Engine") -> "Steered":
         from northstar_mcp.cli.tasks.finding import find_by_prefix
@@ -159,7 +162,8 @@ def stop(context: click.Context, task_id: str, *, as_json: bool) -> int:
     """
     from northstar_mcp.cli import facts
     from northstar_mcp.cli.running.attending import words_of
-    from northstar_mcp.cli.session import LOCAL, with_engine
+    from northstar_mcp.cli.session import with_engine
+    from northstar_mcp.tasks.model import LOCAL
 
     async def end_it(engine: "Engine") -> "Stopped":
         from northstar_mcp.cli.tasks.finding import find_by_prefix

@@ -4,11 +4,10 @@ from typing import Final
 
 import click
 
-from northstar_mcp.cli.session import LOCAL
 from northstar_mcp.errors import NotFound
 from northstar_mcp.tasks import watching
 from northstar_mcp.tasks.engine import Engine
-from northstar_mcp.tasks.model import Task
+from northstar_mcp.tasks.model import LOCAL, Task
 
 _PAGE: Final = 200
 _PAGES: Final = 50  # newest ten thousand tasks; older ones are found by their whole id

@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from northstar_mcp.cli.facts import elapsed_seconds, live_view_url
+from northstar_mcp.cli.facts import seconds_spent
 from northstar_mcp.cli.failures import remedy_of
 from northstar_mcp.cli.palette import EVENT_STYLES, STATE_STYLES
 from northstar_mcp.cli.words import ago, duration, moment, one_line, printable
@@ -61,7 +61,7 @@ def _rows(task: Task) -> list[tuple[str, RenderableType | None]]:
         ("steps", f"{task.steps} of at most {task.request.max_steps}"),
         ("started", f"{moment(task.created_at)} ({_how_long(task)})"),
         ("computer", task.computer_id),
-        ("live view", live_view_url(task)),
+        ("live view", task.live_view_url),
         ("at Lightcone", task.northstar_task_id),
         ("limits", Text("\n".join(task.clamped)) if task.clamped else None),
         ("error", _error(task)),
@@ -69,7 +69,7 @@ def _rows(task: Task) -> list[tuple[str, RenderableType | None]]:
 
 
 def _how_long(task: Task) -> str:
-    seconds = elapsed_seconds(task)
+    seconds = seconds_spent(task)
     return ago(seconds) if task.ended_at is None else f"took {duration(seconds)}"
 
 
