@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from mcp.server.mcpserver.tools import Tool
 from pydantic_core import PydanticUndefined
 
+from northstar_mcp.server.catalogue import OFFERS
 from northstar_mcp.settings import Settings, environment_name
 from northstar_mcp.simulator import HOOKS
 from northstar_mcp.simulator.dialect import MEANINGS, Dialect
@@ -141,8 +143,44 @@ def simulator() -> str:
     return "".join([_SIMULATOR_HEAD, *hooks, _DIALECT_HEAD, *keys, _FAULTS])
 
 
+_TOOLS_HEAD: Final = """# The tools
+
+Made from the tools themselves. Every answer is text and, under the names below, `structuredContent`; an error is an `isError` answer
+with `error` (`category`, `message`, `retryable`, `remedy`) and a `next_step`. While a call waits, progress notifications flow: their
+number is the last event's, their text one line of at most 200 characters.
+"""
+
+
+def tools() -> str:
+    """docs/tools.md."""
+    return _TOOLS_HEAD + "".join(_tool(offer.tool()) for offer in OFFERS)
+
+
+def _tool(tool: Tool) -> str:
+    hints = tool.annotations
+    said = [
+        "reads only" if hints and hints.read_only_hint else "acts",
+        "may destroy" if hints and hints.destructive_hint else "destroys nothing",
+        "may be repeated" if hints and hints.idempotent_hint else "not to be repeated blindly",
+    ]
+    schema = tool.parameters
+    rows = [_parameter(name, each, name in schema.get("required", ())) for name, each in schema["properties"].items()]
+    table = "| parameter | type | meaning |\n|---|---|---|\n" + "".join(rows) if rows else ""
+    answer = ", ".join(f"`{name}`" for name in (tool.output_schema or {})["properties"])
+    return f"\n## {tool.name}\n\n{tool.description}\n\n*{'; '.join(said)}.*\n\n{table}\nAnswers: {answer}.\n"
+
+
+def _parameter(name: str, schema: dict[str, Any], required: bool) -> str:
+    kind = " or ".join(f"`{value}`" for value in schema["enum"]) if "enum" in schema else schema["type"]
+    low, high = schema.get("minimum"), schema.get("maximum")
+    bounds = f" {low} to {high}" if high is not None else (f" from {low}" if low is not None else "")
+    marked = f"`{name}` (required)" if required else f"`{name}`"
+    return f"| {marked} | {kind}{bounds} | {schema.get('description', '')} |\n"
+
+
 MADE: Final[Mapping[str, Callable[[], str]]] = {
     "docs/states.md": states,
     "docs/settings.md": settings,
     "docs/simulator.md": simulator,
+    "docs/tools.md": tools,
 }

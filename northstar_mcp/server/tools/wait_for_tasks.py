@@ -11,7 +11,7 @@ from northstar_mcp.server.arguments import Arguments, TaskId, WaitSeconds
 from northstar_mcp.server.lists import waited_told
 from northstar_mcp.server.progress import reporting, wait_seconds
 from northstar_mcp.server.tool import Call, Offer
-from northstar_mcp.tasks.watching import Waited, find, wait
+from northstar_mcp.tasks.watching import find, wait
 
 
 def _several(value: Any) -> Any:
@@ -35,13 +35,9 @@ async def _wait(call: Call, asked: WaitForTasks) -> CallToolResult:
     task_ids = list(dict.fromkeys(asked.task_ids))
     tasks = [await find(call.engine, task_id, principal=call.principal) for task_id in task_ids]
     seconds = wait_seconds(call, asked.wait_seconds)
-    waited = Waited(changed=(), waiting=tuple(tasks))
-    if seconds > 0:
-        known = {task.task_id: task.seq for task in tasks}
-        async with reporting(call, start=sum(known.values())) as tell:
-            waited = await wait(
-                call.engine, task_ids, principal=call.principal, seconds=seconds, since=known, tell=tell
-            )
+    known = {task.task_id: task.seq for task in tasks}
+    async with reporting(call, start=sum(known.values())) as tell:
+        waited = await wait(call.engine, task_ids, principal=call.principal, seconds=seconds, since=known, tell=tell)
     return waited_told(waited, now=call.engine.clock.now())
 
 
