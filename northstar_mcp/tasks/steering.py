@@ -4,6 +4,7 @@ An aborted call frees the caller; what was begun goes on, so that the record nev
 """
 
 import secrets
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import EventType, Receipt, ReceiptState, Task
 from northstar_mcp.tasks.naming import northstar_id
+from northstar_mcp.tasks.ports import Agent
 from northstar_mcp.tasks.states import Happening, State
 from northstar_mcp.tasks.watching import find
 
@@ -33,6 +35,39 @@ class Steered:
     receipt: Receipt | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """A way of steering that Lightcone confirms: what is asked, and what is true once it is."""
+
+    ask: Callable[[Agent, str], Awaitable[str]]
+    state: State
+    type: EventType
+    happening: Happening
+    text: str
+    words: str
+    words_if_so_already: str
+
+
+_PAUSE: Final = _Turn(
+    ask=lambda agent, northstar_task_id: agent.pause(northstar_task_id),
+    state=State.PAUSED,
+    type=EventType.PAUSED,
+    happening=Happening.PAUSE_CONFIRMED,
+    text="Paused on request.",
+    words="Lightcone confirmed the pause; a step that is under way may still finish.",
+    words_if_so_already="It was paused already.",
+)
+_RESUME: Final = _Turn(
+    ask=lambda agent, northstar_task_id: agent.resume(northstar_task_id),
+    state=State.RUNNING,
+    type=EventType.RESUMED,
+    happening=Happening.RESUME_CONFIRMED,
+    text="Resumed on request.",
+    words="Lightcone confirmed that it goes on.",
+    words_if_so_already="It was running already.",
+)
+
+
 async def pause(engine: Engine, task_id: str, *, principal: str) -> Steered:
     """Pause it. Sent even where the record says that it is paused: somebody may have resumed it elsewhere.
 
@@ -42,22 +77,7 @@ async def pause(engine: Engine, task_id: str, *, principal: str) -> Steered:
         NorthstarError: If Lightcone could not be asked.
     """
     task = await _living(engine, task_id, principal=principal)
-    return await engine.see_through(lambda: _pause(engine, task))
-
-
-async def _pause(engine: Engine, task: Task) -> Steered:
-    name = await northstar_id(engine, task)
-    await (await engine.agent()).pause(name)
-    was = task.state
-
-    def tell(draft: Draft) -> None:
-        if draft.task.state is not State.PAUSED:
-            draft.tell(EventType.PAUSED, "Paused on request.", happening=Happening.PAUSE_CONFIRMED)
-
-    task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
-    if was is State.PAUSED:
-        return Steered(task=task, words="It was paused already.", changed=False)
-    return Steered(task=task, words="Lightcone confirmed the pause; a step that is under way may still finish.")
+    return await engine.see_through(lambda: _make(engine, task, _PAUSE))
 
 
 async def resume(engine: Engine, task_id: str, *, principal: str) -> Steered:
@@ -69,22 +89,21 @@ async def resume(engine: Engine, task_id: str, *, principal: str) -> Steered:
         NorthstarError: If Lightcone could not be asked.
     """
     task = await _living(engine, task_id, principal=principal)
-    return await engine.see_through(lambda: _resume(engine, task))
+    return await engine.see_through(lambda: _make(engine, task, _RESUME))
 
 
-async def _resume(engine: Engine, task: Task) -> Steered:
-    name = await northstar_id(engine, task)
-    await (await engine.agent()).resume(name)
-    was = task.state
+async def _make(engine: Engine, task: Task, turn: _Turn) -> Steered:
+    await turn.ask(await engine.agent(), await northstar_id(engine, task))
 
     def tell(draft: Draft) -> None:
-        if draft.task.state is not State.RUNNING:
-            draft.tell(EventType.RESUMED, "Resumed on request.", happening=Happening.RESUME_CONFIRMED)
+        if draft.task.state is not turn.state:
+            draft.tell(turn.type, turn.text, happening=turn.happening)
 
+    was = task.state
     task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
-    if was is State.RUNNING:
-        return Steered(task=task, words="It was running already.", changed=False)
-    return Steered(task=task, words="Lightcone confirmed that it goes on.")
+    if was is turn.state:
+        return Steered(task=task, words=turn.words_if_so_already, changed=False)
+    return Steered(task=task, words=turn.words)
 
 
 async def inject(engine: Engine, task_id: str, message: str, *, principal: str) -> Steered:
@@ -130,7 +149,7 @@ async def _inject(engine: Engine, task: Task, message: str) -> Steered:
     return Steered(task=task, words=words or _WORDS[settled.state], receipt=settled)
 
 
-_WORDS: Final = {
+_WORDS: Final[Mapping[ReceiptState, str]] = {
     ReceiptState.ACCEPTED: "Lightcone accepted the message; Northstar reads it at its next step.",
     ReceiptState.QUEUED: "Lightcone accepted the message; the task is paused, so Northstar reads it after resume.",
     ReceiptState.TOO_LATE: "The task ended before the message could be read.",
