@@ -11,7 +11,6 @@ from northstar_mcp.tasks.amending import amend
 from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.model import EventType, Task
 from northstar_mcp.tasks.parts import Parts
-from northstar_mcp.tasks.states import Happening
 
 
 class Nameless(Broken):
@@ -60,8 +59,6 @@ async def identify(parts: Parts, task: Task) -> str:
 
     def learn(draft: Draft) -> None:
         draft.learn(northstar_task_id=found.northstar_task_id)
-        if draft.task.started_at is None:
-            draft.tell(EventType.STARTED, "Northstar started.", happening=Happening.STARTED)
 
     task = await amend(parts.ledger, task.task_id, learn, clock=parts.clock)
     return task.northstar_task_id or found.northstar_task_id

@@ -69,7 +69,7 @@ class Policy:
         if self.max_concurrent_tasks is not None and unfinished >= self.max_concurrent_tasks:
             raise PolicyRefused(
                 f"{unfinished} tasks are unfinished, and this server allows {self.max_concurrent_tasks} at once.",
-                remedy="Wait for one to end (wait_for_tasks) or stop one (stop_task), then start this one again.",
+                remedy="Wait for one to end (wait_for_tasks), then start this one again.",
                 sent=False,
             )
 

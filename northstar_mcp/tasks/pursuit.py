@@ -6,13 +6,14 @@ One pursuit runs at a time per task, under the lease that its record carries; th
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import anyio
 from anyio import CancelScope
 
-from northstar_mcp.errors import NoReattach, NorthstarError, NotFound
+from northstar_mcp.errors import ConcurrentLimit, NoReattach, NorthstarError, NotFound
 from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.model import EventType, Observation, Task, TaskError, UpstreamStatus
@@ -23,6 +24,7 @@ from northstar_mcp.tasks.record import Record
 from northstar_mcp.tasks.states import Happening, State
 
 _MISSING_AT_LAST: Final = 3  # answers of "no such task" in a row after which it counts as gone
+_MOST_NAMED: Final = 10  # tasks that a refusal names
 
 _ENDINGS: Final = {
     Happening.COMPLETED: EventType.COMPLETED,
@@ -45,6 +47,8 @@ class Pursuit:
         self._seen: set[str] = set()
         self._heard_at = 0.0
         self._has_way_back = True
+        self._has_frames = False
+        self._gap_told = False
 
     async def run(self) -> None:
         """Until the task has ended.
@@ -57,6 +61,8 @@ class Pursuit:
             await self._start(task)
         else:
             self._seen |= await self._parts.ledger.upstream_ids(task.task_id)
+            events = await self._parts.ledger.events(task.task_id)
+            self._has_frames = any(event.upstream_type is not None for event in events)
         await self._come_back()
 
     # ---- the stream
@@ -72,7 +78,7 @@ class Pursuit:
     async def _not_started(self, error: NorthstarError) -> None:
         """A refusal ends the task; anything else leaves it open whether it runs."""
         if error.nothing_done:
-            await self._record.write(partial(_refuse, error=error))
+            await self._refuse(error)
         else:
             text = f"Lightcone did not answer the start: {error.message} It is asked again under the same key."
             await self._record.tell(EventType.PROBLEM, text)
@@ -94,6 +100,8 @@ class Pursuit:
             async with opening as stream:
                 opened = True
                 await self._record.write(partial(_learn_id, northstar_task_id=stream.northstar_task_id))
+                if only_ends:
+                    await self._tell_gap("its events carry no ids: of what it brings now, only the end is taken")
                 await self._listen(stream, only_ends=only_ends)
         except NoReattach:
             raise
@@ -118,6 +126,7 @@ class Pursuit:
 
     async def _take_in(self, seen: Observation) -> Task:
         task = await self._record.write(partial(Draft.observe, seen=seen))
+        self._has_frames = True
         if seen.upstream_id is not None:
             self._seen.add(seen.upstream_id)
         return task
@@ -180,16 +189,27 @@ class Pursuit:
             idempotency_key=task.idempotency_key,
             after=task.last_upstream_id,
         )
-        nameless_frames = task.started_at is not None and task.last_upstream_id is None
+        without_ids = self._has_frames and task.last_upstream_id is None
         try:
-            await self._attend(opening, unopened=_try_again_later, only_ends=nameless_frames)
+            await self._attend(opening, unopened=_try_again_later, only_ends=without_ids)
         except NoReattach as error:
+            await self._tell_gap("there is no way back into it: only the task's state is asked for from here on")
             self._has_way_back = False
-            await self._tell_no_way_back(task, error)
+            await self._stop_second(task, error)
 
-    async def _tell_no_way_back(self, task: Task, error: NoReattach) -> None:
-        text = "The stream broke and Lightcone offers no way back: only the task's state is asked for from here on."
-        await self._record.tell(EventType.GAP, text)
+    async def _tell_gap(self, why: str) -> None:
+        """Say once that events are missing, and behind which."""
+        task = await self._record.task()
+        if self._gap_told or task.state.ended:
+            return
+        self._gap_told = True
+        last = f"event {task.seq}" if task.seq else "the start"
+        text = f"Events after {last} may be missing: the stream broke, and {why}."
+        await self._record.tell(
+            EventType.GAP, text, payload={"after_seq": task.seq, "after_upstream_id": task.last_upstream_id}
+        )
+
+    async def _stop_second(self, task: Task, error: NoReattach) -> None:
         if error.second_task_id is not None:
             await stop_second(self._parts, task.task_id, error.second_task_id)
 
@@ -205,13 +225,36 @@ class Pursuit:
             except NorthstarError as error:
                 _log.info("a task's id could not be asked for: %s", error)
                 if error.is_refusal:
-                    await self._record.write(partial(_refuse, error=error))
+                    await self._refuse(error)
             else:
                 return True
             await anyio.sleep(pause)
             pause = min(pause * 2, self._parts.timing.last_retry_seconds)
             task = await self._record.task()
         return False
+
+    async def _refuse(self, error: NorthstarError) -> None:
+        """Lightcone did not take the task: nothing was started, or (once it ran) nothing more can be learnt."""
+        why = TaskError.of(error)
+        if isinstance(error, ConcurrentLimit):
+            why = replace(why, message=f"{why.message} {await self._occupied()}")
+        await self._record.write(partial(_refuse, why=why))
+
+    async def _occupied(self) -> str:
+        """What takes the account's room, as far as this ledger knows."""
+        own = await self._record.task()
+        unfinished = [task for task in await self._unfinished() if task.account == own.account]
+        known = [f"{task.task_id} ({task.state})" for task in unfinished if task.principal == own.principal]
+        others = len(unfinished) - len(known)
+        told = known[:_MOST_NAMED] + ([f"{others} of others"] if others else [])
+        if not told:
+            return "This server knows of no other unfinished task: the room is taken elsewhere."
+        return f"Unfinished here: {', '.join(told)}."
+
+    async def _unfinished(self) -> list[Task]:
+        own = (await self._record.task()).task_id
+        found = [await self._parts.ledger.get(each) for each in await self._parts.ledger.unfinished() if each != own]
+        return [task for task in found if task is not None]
 
     async def _ask(self) -> tuple[UpstreamStatus | None, bool]:
         """What Lightcone says of the task, if anything; and whether it says that there is no such task."""
@@ -246,12 +289,12 @@ def _learn_id(draft: Draft, *, northstar_task_id: str | None) -> None:
     draft.learn(northstar_task_id=northstar_task_id)
 
 
-def _refuse(draft: Draft, *, error: NorthstarError) -> None:
+def _refuse(draft: Draft, *, why: TaskError) -> None:
     if draft.task.state is State.STARTING:
-        text = f"Nothing was started: {error.message}"
-        draft.tell(EventType.FAILED, text, happening=Happening.START_REFUSED, error=TaskError.of(error))
+        text = f"Nothing was started: {why.message}"
+        draft.tell(EventType.FAILED, text, happening=Happening.START_REFUSED, error=why)
     else:
-        draft.tell(EventType.LOST, f"Its end cannot be learnt: {error.message}", happening=Happening.LOST)
+        draft.tell(EventType.LOST, f"Its end cannot be learnt: {why.message}", happening=Happening.LOST)
 
 
 def _end(draft: Draft, *, status: UpstreamStatus) -> None:
@@ -279,6 +322,8 @@ def _heed(draft: Draft, *, status: UpstreamStatus) -> None:
     if draft.task.state.ended:
         return
     draft.learn(upstream_status=status.word, computer_id=status.computer_id)
+    if status.happening is None and draft.task.state is State.STARTING:
+        draft.tell(EventType.STARTED, f"Lightcone says: {status.word}.", happening=Happening.STARTED)
     if status.happening is Happening.PAUSE_CONFIRMED and draft.task.state is State.RUNNING:
         draft.tell(EventType.PAUSED, "Lightcone says that the task is paused.", happening=status.happening)
 

@@ -1,13 +1,13 @@
 """The record of one task, in the hand of whoever holds its lease."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 
 from northstar_mcp.errors import LedgerUnavailable
 from northstar_mcp.tasks.draft import Draft
-from northstar_mcp.tasks.model import EventType, Lease, Task, TaskError
+from northstar_mcp.tasks.model import EventType, Json, Lease, Task, TaskError
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.ports import LeaseLost, Moved
 from northstar_mcp.tasks.states import Happening
@@ -65,11 +65,12 @@ class Record:
         *,
         happening: Happening | None = None,
         error: TaskError | None = None,
+        payload: Mapping[str, Json] | None = None,
     ) -> Task:
         """Write down one thing that this server found out itself."""
 
         def decide(draft: Draft) -> None:
-            draft.tell(type, text, happening=happening, error=error)
+            draft.tell(type, text, happening=happening, error=error, payload=payload)
 
         return await self.write(decide)
 

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import anyio
+
 from northstar_mcp.errors import NorthstarError, NotFound, WrongState
 from northstar_mcp.tasks.amending import amend
 from northstar_mcp.tasks.draft import Draft
@@ -54,7 +56,7 @@ _PAUSE: Final = _Turn(
     type=EventType.PAUSED,
     happening=Happening.PAUSE_CONFIRMED,
     text="Paused on request.",
-    words="Lightcone confirmed the pause; a step that is under way may still finish.",
+    words="Lightcone confirmed the pause after {took}; a step that is under way may still finish.",
     words_if_so_already="It was paused already.",
 )
 _RESUME: Final = _Turn(
@@ -63,7 +65,7 @@ _RESUME: Final = _Turn(
     type=EventType.RESUMED,
     happening=Happening.RESUME_CONFIRMED,
     text="Resumed on request.",
-    words="Lightcone confirmed that it goes on.",
+    words="Lightcone confirmed after {took} that it goes on.",
     words_if_so_already="It was running already.",
 )
 
@@ -93,7 +95,10 @@ async def resume(engine: Engine, task_id: str, *, principal: str) -> Steered:
 
 
 async def _make(engine: Engine, task: Task, turn: _Turn) -> Steered:
-    await turn.ask(await engine.agent(), await northstar_id(engine, task))
+    name = await northstar_id(engine, task)
+    asked_at = anyio.current_time()
+    await turn.ask(await engine.agent(), name)
+    took = f"{anyio.current_time() - asked_at:.1f} s"
 
     def tell(draft: Draft) -> None:
         if draft.task.state is not turn.state:
@@ -103,7 +108,7 @@ async def _make(engine: Engine, task: Task, turn: _Turn) -> Steered:
     task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
     if was is turn.state:
         return Steered(task=task, words=turn.words_if_so_already, changed=False)
-    return Steered(task=task, words=turn.words)
+    return Steered(task=task, words=turn.words.format(took=took))
 
 
 async def inject(engine: Engine, task_id: str, message: str, *, principal: str) -> Steered:

@@ -146,6 +146,9 @@ async def test_a_lost_first_answer_is_asked_for_under_the_same_key(workshop: Wor
         task = await core.ended((await core.start("[steps=3] [result=found]")).task)
         assert (task.state, task.result) == (State.COMPLETED, "found")
         assert core.lightcone.journal.counts["tasks_started"] == 1
+        assert task.northstar_task_id is not None
+        types = [event.upstream_type for event in await core.events(task) if event.upstream_type is not None]
+        assert types == core.lightcone.journal.frame_types(task.northstar_task_id)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,16 @@ async def test_a_refused_start_is_a_failed_task_with_a_remedy(workshop: Workshop
         assert task.error.category == category
         assert task.error.remedy
         assert core.lightcone.journal.counts["tasks_started"] == 0
+
+
+async def test_a_refusal_for_want_of_room_names_what_takes_it(workshop: Workshop) -> None:
+    async with workshop.open(max_computers=1) as core:
+        first = await core.started("[steps=400] [step_seconds=0.02]")
+        task = await core.ended((await core.start("[steps=3]")).task)
+        assert task.error is not None
+        assert task.error.category == "concurrent_limit"
+        assert f"{first.task_id} (running)" in task.error.message
+        assert "stop" not in task.error.remedy
 
 
 async def test_a_restarted_engine_follows_on(workshop: Workshop) -> None:
@@ -212,6 +225,7 @@ async def test_frames_without_ids_are_not_doubled_by_a_way_back(workshop: Worksh
         core.lightcone.faults.add(_drop("/agent/tasks/stream", after=4))
         task = await core.ended((await core.start("[steps=5] [result=all done]")).task)
         assert (task.state, task.result) == (State.COMPLETED, "all done")
+        assert (await core.types(task)).count(EventType.GAP) == 1
         thoughts = [event.text for event in await core.events(task) if event.type is EventType.THINKING]
         assert len(thoughts) == len(set(thoughts))
 
