@@ -1,7 +1,8 @@
 """From an event at Lightcone to the progress notification at an MCP client, beside a bare httpx-sse loop on the same stream.
 
 `python -m bench.latency [STEPS]`. The simulator runs in a process of its own and writes down when it emitted each frame; our server
-is a real process over stdio. Both readers are in this process and read the same task at the same time; the wall clock is one.
+is a real process over stdio. Both readers are in this process and read the same task at the same time; the wall clock is one. Only
+events that both have seen are counted: a screenshot, or a step that says nothing new, makes no progress notification.
 """
 
 import os
@@ -71,7 +72,7 @@ async def _measure(base_url: str, steps: int) -> tuple[Moments, Moments, Moments
 
 
 def _told(name: str, emitted: Moments, arrived: Moments) -> float:
-    took = [(arrived[number] - emitted[number]) * 1000 for number in emitted if number in arrived]
+    took = [(arrived[number] - emitted[number]) * 1000 for number in emitted]
     print(f"{name}: median {median(took):.2f} ms, p95 {quantiles(took, n=20)[-1]:.2f} ms, of {len(took)} events")
     return median(took)
 
@@ -86,6 +87,7 @@ async def main(steps: int) -> None:
             raise RuntimeError("no pipe")
         base_url = (await process.stderr.receive()).decode().split()[-1]
         emitted, bare, progressed = await _measure(base_url, steps)
+        emitted = {number: at for number, at in emitted.items() if number in bare and number in progressed}
         first = _told("bare httpx-sse loop", emitted, bare)
         ours = _told("progress notification", emitted, progressed)
         print(f"added by northstar-mcp: {ours - first:.2f} ms at the median")

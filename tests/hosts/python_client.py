@@ -9,6 +9,7 @@ import anyio
 from mcp import Client, MCPDeprecationWarning
 from mcp.client.session import IncomingMessage
 from mcp_types import CallToolResult, ResourceUpdatedNotification, TextContent, TextResourceContents
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 Report = dict[str, Any]
 
@@ -49,6 +50,7 @@ async def make_journey(client: Client, updates: Updates, *, instruction: str, er
     resource = (await client.read_resource(uri)).contents[0]
     shot = await _call(client, "task_screenshot", task_id=task_id)
     return {
+        "era": "modern" if client.protocol_version in MODERN_PROTOCOL_VERSIONS else "legacy",
         "tools": sorted(tool.name for tool in tools),
         "progress": noted,
         "states": [_facts(answer)["state"] for answer in (paused, resumed, status)],

@@ -30,9 +30,9 @@ async def test_tools_and_instructions_stay_within_their_budget(node: Node, tmp_p
     ]
     counted = json.loads(await anyio.to_thread.run_sync(_count, node, [*definitions, instructions]))
     costs = dict(zip([tool.name for tool in tools], counted, strict=False))
-    assert len(tools) <= MOST_TOOLS
-    assert sum(costs.values()) <= MOST_TOKENS, costs
-    assert 0 < counted[-1] <= MOST_INSTRUCTION_TOKENS
+    assert len(tools) <= MOST_TOOLS, f"{len(tools)} tools: {sorted(costs)}"
+    assert 0 < sum(costs.values()) <= MOST_TOKENS, f"{sum(costs.values())} tokens, of at most {MOST_TOKENS}: {costs}"
+    assert 0 < counted[-1] <= MOST_INSTRUCTION_TOKENS, f"{counted[-1]} tokens of instructions"
 
 
 def _count(node: Node, texts: list[str]) -> str:
