@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,33 @@ def test_the_operators_configuration_is_one_that_loads(tmp_path: Path) -> None:
     settings = Settings.load(env={"NORTHSTAR_MCP_CONFIG": str(CONFIGS / "northstar-mcp.toml"), "HOME": str(tmp_path)})
     assert settings.max_steps == 60
     assert settings.kinds == frozenset({"browser"})
+
+
+def _shown_commands() -> list[str]:
+    """Every `northstar-mcp …` and `make …` that a document shows in a block, without its comment."""
+    found = set()
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in re.findall(r"```\n(.*?)```", path.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                command = re.search(r"(?:^|\s)((?:northstar-mcp|make) [^#]*)", line.partition("#")[0])
+                if command is not None:
+                    found.add(command[1].strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", _shown_commands())
+def test_every_command_that_a_document_shows_is_there(command: str) -> None:
+    program, *words = shlex.split(command)
+    if program == "make":
+        targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert words[0] in targets
+        return
+    known = [word for word in words if not word.startswith("-")]
+    path = known[:2] if known[0] == "tasks" else known[:1]
+    run = subprocess.run([sys.executable, "-m", "northstar_mcp", *path, "--help"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for option in (word for word in words if word.startswith("--")):
+        assert option in run.stdout
 
 
 def test_every_linked_document_is_there() -> None:
