@@ -39,6 +39,10 @@ class NorthstarError(Exception):
         remedy: What to do about it, as an instruction. Empty only where nothing can be done.
         retry_after_seconds: When the far side said how long to wait.
         sent: False where it is certain that the request did not reach Lightcone, so that nothing can have been started by it.
+
+    Attributes:
+        unclear: True where an earlier attempt of the same request may have been carried out: a refusal of this one (for want of room,
+            which the first may have taken) does not say that nothing was done.
     """
 
     category: ClassVar[str] = "error"
@@ -54,11 +58,12 @@ class NorthstarError(Exception):
         self.remedy = self.default_remedy if remedy is None else remedy
         self.retry_after_seconds = retry_after_seconds
         self.sent = sent
+        self.unclear = False
 
     @property
     def nothing_done(self) -> bool:
         """True where it is certain that the request had no effect: it did not arrive, or it was refused."""
-        return self.is_refusal or not self.sent
+        return not self.unclear and (self.is_refusal or not self.sent)
 
 
 class Rejected(NorthstarError):

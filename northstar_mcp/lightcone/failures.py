@@ -66,11 +66,20 @@ def refusal(
             f"Lightcone answered with a redirect ({status}) that is not followed: the key goes to its own host only.",
             remedy="Tell the user to check LIGHTCONE_BASE_URL.",
         )
-    kind, said = _KINDS.get(status, (Unavailable, "Lightcone cannot serve this now") if status >= 500 else _KINDS[400])
+    kind, said = _kind_of(status)
     if status == 402 and _lapsed(value):
         kind, said = PlanLapsed, "The Lightcone subscription has lapsed and the account is read-only"
     message = f"{said} ({status}): {words}" if words else f"{said} ({status})."
     return kind(message, retry_after_seconds=retry_after_seconds)
+
+
+def is_refusal(status: int) -> bool:
+    """Whether a reply with this status says that nothing was done."""
+    return _kind_of(status)[0].is_refusal
+
+
+def _kind_of(status: int) -> tuple[type[NorthstarError], str]:
+    return _KINDS.get(status, (Unavailable, "Lightcone cannot serve this now") if status >= 500 else _KINDS[400])
 
 
 def failure(error: httpx.HTTPError | httpx.InvalidURL) -> NorthstarError:

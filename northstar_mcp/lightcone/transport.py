@@ -148,7 +148,7 @@ class Transport:
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[httpx.Response]:
         """The open reply to a call, after as many attempts as are allowed. Its body has not been read."""
-        attempt, sent = 0, False
+        attempt, sent, unclear = 0, False, False
         while True:
             async with AsyncExitStack() as stack:
                 try:
@@ -157,8 +157,9 @@ class Transport:
                 except NorthstarError as error:
                     sent = sent or error.sent
                     if attempt >= self._max_retries or not retries.after_failure(call.again, error):
-                        error.sent = sent
+                        error.sent, error.unclear = sent, unclear
                         raise
+                    unclear = unclear or error.sent
                     asked = None
                 else:
                     gone = call.deletes and sent and response.status_code in (404, 410)
@@ -170,7 +171,10 @@ class Transport:
                     if attempt >= self._max_retries or not retries.after_reply(
                         call.again, response.status_code, response.headers
                     ):
-                        raise await self._refused(response, asked)
+                        refusal = await self._refused(response, asked)
+                        refusal.unclear = unclear
+                        raise refusal
+                    unclear = unclear or not failures.is_refusal(response.status_code)
             await self._sleep(retries.pause_seconds(attempt, asked=asked, dice=self._random()))
             attempt += 1
 

@@ -144,7 +144,7 @@ class Draft:
             state=state,
             result=result if result is not None else self.task.result,
             error=error if error is not None else self.task.error,
-            started_at=self.task.started_at or (self.at if state is not State.STARTING else None),
+            started_at=self.task.started_at or (None if state.ended or state is State.STARTING else self.at),
             ended_at=self.at if state.ended else None,
         )
         if was_queued:

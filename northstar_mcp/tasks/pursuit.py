@@ -7,13 +7,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from enum import Enum, auto
 from functools import partial
+from math import inf
 from typing import Final
 
 import anyio
 from anyio import CancelScope
 
-from northstar_mcp.errors import ConcurrentLimit, NoReattach, NorthstarError, NotFound
+from northstar_mcp.errors import ConcurrentLimit, Conflict, NoReattach, NorthstarError, NotFound
 from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.model import EventType, Observation, Task, TaskError, UpstreamStatus
@@ -36,6 +38,14 @@ _ENDINGS: Final = {
 }
 
 _log = logging.getLogger(__name__)
+
+
+class Way(Enum):
+    """What came of trying to get back into a stream."""
+
+    READ = auto()  # it was read to its end, or to where Lightcone says that nothing more comes
+    BROKEN = auto()  # another try may bring more
+    NONE = auto()  # there is none
 
 
 class Pursuit:
@@ -89,8 +99,9 @@ class Pursuit:
         *,
         unopened: Callable[[NorthstarError], Awaitable[None]],
         only_ends: bool = False,
-    ) -> None:
-        """Open a stream and take in what comes, until it breaks or the task ends.
+        patience: float | None = None,
+    ) -> bool:
+        """Open a stream and take in what comes, until it breaks or the task ends. False where it broke.
 
         Raises:
             NoReattach: If there is no way back into it.
@@ -102,17 +113,19 @@ class Pursuit:
                 await self._record.write(partial(_learn_id, northstar_task_id=stream.northstar_task_id))
                 if only_ends:
                     await self._tell_gap("its events carry no ids: of what it brings now, only the end is taken")
-                await self._listen(stream, only_ends=only_ends)
+                await self._listen(stream, only_ends=only_ends, patience=patience or self._parts.timing.stall_seconds)
         except NoReattach:
             raise
         except NorthstarError as error:
             _log.info("a task's stream broke: %s", error)
             if not opened:
                 await unopened(error)
+            return False
+        return True
 
-    async def _listen(self, stream: EventStream, *, only_ends: bool) -> None:
+    async def _listen(self, stream: EventStream, *, only_ends: bool, patience: float) -> None:
         self._heard_at = anyio.current_time()
-        async with beside(self._ask_when_silent):
+        async with beside(partial(self._ask_when_silent, patience=patience)):
             async for seen in stream:
                 self._heard_at = anyio.current_time()
                 if self._is_new(seen, only_ends=only_ends) and (await self._take_in(seen)).state.ended:
@@ -131,12 +144,11 @@ class Pursuit:
             self._seen.add(seen.upstream_id)
         return task
 
-    async def _ask_when_silent(self, listening: CancelScope) -> None:
+    async def _ask_when_silent(self, listening: CancelScope, *, patience: float) -> None:
         """Leave the stream where Lightcone says that the task has ended. Pings keep a dead stream open: silence of data counts."""
-        stall = self._parts.timing.stall_seconds
         while True:
             asked_at = anyio.current_time()
-            await anyio.sleep_until(max(self._heard_at, asked_at) + stall)
+            await anyio.sleep_until(max(self._heard_at, asked_at) + patience)
             if self._heard_at > asked_at:
                 continue
             silent = anyio.current_time() - self._heard_at
@@ -150,19 +162,25 @@ class Pursuit:
         """Ask how the task is and try to get back into its stream, at growing intervals, until it has ended."""
         timing = self._parts.timing
         broke_at, pause, missing = anyio.current_time(), timing.first_retry_seconds, 0
+        over_since = inf
         while not (task := await self._record.task()).state.ended:
             if task.northstar_task_id is None and not await self._learn_name(task):
                 return
             heard_at = self._heard_at
             status, gone = await self._ask()
-            # A stream that could bring the answer is worth a moment, even where the end is known.
-            with anyio.move_on_after(timing.naming_seconds if status is not None and status.ends else None):
-                await self._reattach()
+            over = status is not None and status.ends
+            over_since = min(over_since, anyio.current_time()) if over else inf
+            way = await self._reattach(patience=timing.naming_seconds if over else timing.stall_seconds)
             if self._heard_at > heard_at:
                 broke_at, pause = anyio.current_time(), timing.first_retry_seconds
             missing = missing + 1 if gone else 0
-            if await self._settle(status, missing=missing, silent=anyio.current_time() - broke_at):
-                return
+            # The stream alone brings the answer: even where the end is known, it is worth some tries.
+            hopeful = way is Way.BROKEN and anyio.current_time() < over_since + timing.settle_seconds
+            if not (over and hopeful):
+                if over and way is Way.BROKEN:
+                    await self._tell_gap("it could not be opened again in time; its end was asked for")
+                if await self._settle(status, missing=missing, silent=anyio.current_time() - broke_at):
+                    return
             await anyio.sleep(pause)
             pause = min(pause * 2, timing.last_retry_seconds)
 
@@ -179,10 +197,10 @@ class Pursuit:
                 await self._steps_used_up(silent)
         return (await self._record.task()).state.ended
 
-    async def _reattach(self) -> None:
+    async def _reattach(self, *, patience: float) -> Way:
         task = await self._record.task()
         if not self._has_way_back or task.northstar_task_id is None:
-            return
+            return Way.NONE
         opening = (await self._parts.agent()).reattach(
             task.request,
             northstar_task_id=task.northstar_task_id,
@@ -191,11 +209,13 @@ class Pursuit:
         )
         without_ids = self._has_frames and task.last_upstream_id is None
         try:
-            await self._attend(opening, unopened=_try_again_later, only_ends=without_ids)
+            read = await self._attend(opening, unopened=_try_again_later, only_ends=without_ids, patience=patience)
         except NoReattach as error:
             await self._tell_gap("there is no way back into it: only the task's state is asked for from here on")
             self._has_way_back = False
             await self._stop_second(task, error)
+            return Way.NONE
+        return Way.READ if read else Way.BROKEN
 
     async def _tell_gap(self, why: str) -> None:
         """Say once that events are missing, and behind which."""
@@ -224,8 +244,9 @@ class Pursuit:
                 await self._record.tell(EventType.LOST, text, happening=Happening.LOST)
             except NorthstarError as error:
                 _log.info("a task's id could not be asked for: %s", error)
-                if error.is_refusal:
-                    await self._refuse(error)
+                # Room may be wanting because this very task takes it, or the first start is still under way.
+                if error.is_refusal and not isinstance(error, ConcurrentLimit | Conflict):
+                    await self._give_up(error)
             else:
                 return True
             await anyio.sleep(pause)
@@ -234,11 +255,17 @@ class Pursuit:
         return False
 
     async def _refuse(self, error: NorthstarError) -> None:
-        """Lightcone did not take the task: nothing was started, or (once it ran) nothing more can be learnt."""
+        """Lightcone did not take the task, and certainly nothing was started."""
         why = TaskError.of(error)
         if isinstance(error, ConcurrentLimit):
             why = replace(why, message=f"{why.message} {await self._occupied()}")
-        await self._record.write(partial(_refuse, why=why))
+        text = f"Nothing was started: {why.message}"
+        await self._record.tell(EventType.FAILED, text, happening=Happening.START_REFUSED, error=why)
+
+    async def _give_up(self, error: NorthstarError) -> None:
+        """The start may have been carried out, and Lightcone refuses to say what became of it."""
+        text = f"It is not known whether it was started or how it ended: {error.message}"
+        await self._record.tell(EventType.LOST, text, happening=Happening.LOST, error=TaskError.of(error))
 
     async def _occupied(self) -> str:
         """What takes the account's room, as far as this ledger knows."""
@@ -287,14 +314,6 @@ def _mark_as_sent(draft: Draft) -> None:
 
 def _learn_id(draft: Draft, *, northstar_task_id: str | None) -> None:
     draft.learn(northstar_task_id=northstar_task_id)
-
-
-def _refuse(draft: Draft, *, why: TaskError) -> None:
-    if draft.task.state is State.STARTING:
-        text = f"Nothing was started: {why.message}"
-        draft.tell(EventType.FAILED, text, happening=Happening.START_REFUSED, error=why)
-    else:
-        draft.tell(EventType.LOST, f"Its end cannot be learnt: {why.message}", happening=Happening.LOST)
 
 
 def _end(draft: Draft, *, status: UpstreamStatus) -> None:

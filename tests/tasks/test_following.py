@@ -176,6 +176,20 @@ async def test_a_refused_start_is_a_failed_task_with_a_remedy(workshop: Workshop
         assert core.lightcone.journal.counts["tasks_started"] == 0
 
 
+async def test_a_refusal_behind_a_lost_start_is_not_taken_for_the_last_word(workshop: Workshop) -> None:
+    """The first attempt was carried out and takes the only room: the second is refused for want of room."""
+    async with workshop.open(max_computers=1) as core:
+        core.lightcone.faults.add(
+            Fault.model_validate({"match": {"path": "/agent/tasks/stream"}, "do": {"drop": "before_response"}})
+        )
+        core.lightcone.faults.add(
+            Fault.model_validate({"match": {"path": "/agent/tasks/stream"}, "do": {"status": 429}})
+        )
+        task = await core.ended((await core.start("[steps=3] [result=found]")).task)
+        assert (task.state, task.result) == (State.COMPLETED, "found")
+        assert core.lightcone.journal.counts["tasks_started"] == 1
+
+
 async def test_a_refusal_for_want_of_room_names_what_takes_it(workshop: Workshop) -> None:
     async with workshop.open(max_computers=1) as core:
         first = await core.started("[steps=400] [step_seconds=0.02]")
