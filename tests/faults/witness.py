@@ -18,7 +18,7 @@ def faults_of(task: Task, events: list[Event], lightcone: Visitor, *, result: st
     if len(begun) not in _allowed(task):
         found.append(f"{len(begun)} tasks were started")
     if len(begun) == 1:
-        found += _of_the_events(task, events, lightcone.journal.frame_types(begun[0]))
+        found += of_the_events(task, events, lightcone.journal.frame_types(begun[0]))
         found += _of_the_end(task, lightcone, begun[0], result=result)
     return found
 
@@ -42,7 +42,7 @@ def _of_the_record(task: Task, events: list[Event]) -> list[str]:
     return found
 
 
-def _of_the_events(task: Task, events: list[Event], emitted: list[str]) -> list[str]:
+def of_the_events(task: Task, events: list[Event], emitted: list[str]) -> list[str]:
     """Everything that Lightcone sent is there, or it is said that something may be missing."""
     taken = [event.upstream_type for event in events if event.upstream_type is not None]
     if taken == emitted:
