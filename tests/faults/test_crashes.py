@@ -45,20 +45,36 @@ def place(launch: Launch, tmp_path: Path) -> Place:
     return Place(Lightcone(launch("northstar_mcp.simulator", "--step-seconds", "0.05")), tmp_path)
 
 
+class Seen:
+    """All that the simulator's journal has shown: it shows the newest only, so it is looked at again and again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.starts: dict[tuple[str, float], dict[str, Any]] = {}
+        self.frames: dict[str, list[str]] = {}
+
+    def look(self) -> None:
+        journal = httpx.get(f"{self._url}/_simulator/journal").raise_for_status().json()
+        self.starts |= {(start["task_id"], start["at"]): start for start in journal["starts"]}
+        self.frames |= {task: [frame["type"] for frame in frames] for task, frames in journal["frames"].items()}
+
+
 @pytest.mark.anyio
 @pytest.mark.timeout(60 + KILLS * 10)
 async def test_no_kill_loses_a_task_or_starts_one_twice(place: Place) -> None:
     dice = random.Random(SEED)  # noqa: S311 - for moments, not for secrets
     env = {**os.environ, **place.env, "NORTHSTAR_MCP_LEASE_SECONDS": "1"}
-    started = 0
+    started, seen = 0, Seen(place.lightcone.url)
     for _ in range(KILLS):
         process = await anyio.open_process([*SERVER], env=env, stderr=subprocess.DEVNULL)
         async with process:
             started += await _start_some(process, dice, number=started)
             await anyio.sleep(dice.uniform(0, 0.6))
             process.kill()
+        await anyio.to_thread.run_sync(seen.look)
     await _finish(env)
-    await _check(place)
+    await anyio.to_thread.run_sync(seen.look)
+    await _check(place, seen)
 
 
 async def _start_some(process: Any, dice: random.Random, *, number: int) -> int:
@@ -94,10 +110,8 @@ async def _finish(env: dict[str, str]) -> None:
                 await client.call_tool("wait_for_tasks", {"task_ids": ids, "wait_seconds": 10})
 
 
-async def _check(place: Place) -> None:
-    journal = await anyio.to_thread.run_sync(_journal, place.lightcone.url)
-    starts = [start for start in journal["starts"] if not start["reused"]]
-    keys = [start["idempotency_key"] for start in starts]
+async def _check(place: Place, seen: Seen) -> None:
+    keys = [start["idempotency_key"] for start in seen.starts.values() if not start["reused"]]
     assert len(keys) == len(set(keys)), "a task was started twice"
     found: list[str] = []
     async with open_ledger(place.folder / "data") as ledger:
@@ -105,12 +119,12 @@ async def _check(place: Place) -> None:
             task = await ledger.get(task_id)
             assert task is not None
             events = list(await ledger.events(task_id))
-            found += [f"{task.request.instruction}: {fault}" for fault in _faults(task, events, keys, journal)]
+            found += [f"{task.request.instruction}: {fault}" for fault in _faults(task, events, keys, seen)]
     assert not found, "\n".join(found)
-    assert len(starts) > KILLS / 2, "hardly a task was started: the kills came too early to prove anything"
+    assert len(keys) > KILLS / 2, "hardly a task was started: the kills came too early to prove anything"
 
 
-def _faults(task: Task, events: list[Event], keys: list[str], journal: dict[str, Any]) -> list[str]:
+def _faults(task: Task, events: list[Event], keys: list[str], seen: Seen) -> list[str]:
     if not task.state.ended:
         return [f"it never ended: {task.state}"]
     if keys.count(task.idempotency_key) != 1:
@@ -122,13 +136,7 @@ def _faults(task: Task, events: list[Event], keys: list[str], journal: dict[str,
         found.append(f"its result is {task.result!r}")
     if [event.seq for event in events] != list(range(1, task.seq + 1)):
         found.append("its events are not numbered without gaps")
-    emitted = [frame["type"] for frame in journal["frames"][task.northstar_task_id]]
-    return found + of_the_events(task, events, emitted)
-
-
-def _journal(url: str) -> dict[str, Any]:
-    told: dict[str, Any] = httpx.get(f"{url}/_simulator/journal").raise_for_status().json()
-    return told
+    return found + of_the_events(task, events, seen.frames[str(task.northstar_task_id)])
 
 
 def _task_ids(folder: Path) -> list[str]:
