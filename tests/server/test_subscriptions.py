@@ -218,7 +218,6 @@ def test_a_server_may_be_made_before_there_is_an_event_loop(house: House) -> Non
             group.start_soon(subscriptions.run, core.engine)
             heard = anyio.Event()
             subscriptions.bus.subscribe(lambda _: heard.set())
-            await anyio.wait_all_tasks_blocked()
             await core.start(LONG)
             await heard.wait()
             group.cancel_scope.cancel()
