@@ -65,7 +65,7 @@ def seconds_to_tools(command: Sequence[str], era: str, env: Mapping[str, str]) -
 def main(rounds: int) -> None:
     """Print medians and their ratio, for both eras."""
     with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "NORTHSTAR_MCP_DATA_DIR": folder}
+        env = {**os.environ, "NORTHSTAR_MCP_DATA_DIR": folder, "NORTHSTAR_MCP_KEEPER": "off"}
         for command in (HELLO, OURS):
             seconds_to_tools(command, "legacy", env)  # the first run compiles
         for era in LISTS:

@@ -4,10 +4,12 @@ For who embeds it: `build_server(settings)` gives the MCP server, `LightconeClie
 it pulls in libraries that the rest has no need of.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from __future__ import annotations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from northstar_mcp.app import build_server
     from northstar_mcp.lightcone.client import LightconeClient
     from northstar_mcp.settings import Settings
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["LightconeClient", "Settings", "__version__", "build_server"]
 
-_HOMES: Final = {
+_HOMES = {
     "LightconeClient": "northstar_mcp.lightcone.client",
     "Settings": "northstar_mcp.settings",
     "build_server": "northstar_mcp.app",
@@ -24,5 +26,7 @@ _HOMES: Final = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        import importlib
+
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -118,12 +118,12 @@ async def serve_http(
         )
 
 
-def configure_logging(settings: Settings) -> None:
-    """Write log lines to standard error, without secrets; calling it again replaces what the last call set up.
+def configure_logging(settings: Settings, handler: logging.Handler | None = None) -> None:
+    """Write log lines to `handler`, or to standard error, without secrets; calling it again replaces what went to standard error.
 
     Other libraries' lines are shown from WARNING up, whatever the level: below that they quote requests and signed URLs.
     """
-    handler = _StandardError(sys.stderr)
+    handler = handler or _StandardError(sys.stderr)
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     handler.addFilter(RedactingFilter(Redactor(secrets_of(settings))))
     root, level = logging.getLogger(), logging.getLevelNamesMapping()[settings.log_level]

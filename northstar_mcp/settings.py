@@ -236,6 +236,20 @@ class Settings(BaseModel):
         default=4.0, description="How often unfinished tasks that nobody follows are looked for."
     )
 
+    keeper: Annotated[Literal["on", "off"], Expected('"on" or "off"')] = Field(
+        default="on",
+        description="Whether a process of its own (docs/keeper.md) does the work of the servers that hosts start over stdio, and "
+        "goes on when they end.",
+    )
+    keeper_idle_seconds: Annotated[
+        float,
+        BeforeValidator(_no_truth),
+        Field(gt=0, le=3600, allow_inf_nan=False),
+        Expected("a number of seconds greater than 0 and at most 3600, without a unit"),
+    ] = Field(
+        default=30.0, description="How long the keeper stays when no host is connected and no task is unfinished."
+    )
+
     allowed_hosts: _HostHeaders | None = Field(
         default=None,
         description="Host headers that the HTTP server answers, with a port, or :* for any. No list: the names of this machine's "

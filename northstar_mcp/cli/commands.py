@@ -10,7 +10,8 @@ import click
 
 from northstar_mcp import __version__
 from northstar_mcp.cli.demo.command import demo
-from northstar_mcp.cli.main import INTERRUPTED
+from northstar_mcp.cli.keeper import keeper
+from northstar_mcp.cli.main import INTERRUPTED, serve_host
 from northstar_mcp.cli.options import common_options, flags_of
 from northstar_mcp.cli.running.command import run
 from northstar_mcp.cli.simulate import simulator
@@ -30,14 +31,21 @@ _LOWEST_PORT, _HIGHEST_PORT = 0, 65535
 def northstar_mcp(context: click.Context) -> None:
     """Hand computer-use tasks to Northstar from any MCP host.
 
-    Without a command, serves MCP on stdin and stdout, for a host that starts it.
+    Without a command, serves MCP on stdin and stdout, for a host that starts it: through the keeper, a process that works on when the
+    host has ended.
     """
     if context.invoked_subcommand is None:
-        _serve_stdio(context)
+        context.exit(serve_host(flags_of(context)))
 
 
 @northstar_mcp.command()
-@click.option("--stdio", "transport", flag_value="stdio", default="stdio", help="On stdin and stdout (the default).")
+@click.option(
+    "--stdio",
+    "transport",
+    flag_value="stdio",
+    default="stdio",
+    help="On stdin and stdout, in this process (the default).",
+)
 @click.option("--http", "transport", flag_value="http", help="Over streamable HTTP, at /mcp.")
 @click.option(
     "--host", metavar="ADDRESS", default=None, help="Address to listen on, with --http.  [default: 127.0.0.1]"
@@ -78,6 +86,7 @@ def _serve_http(context: click.Context, host: str, port: int) -> None:
 
 northstar_mcp.add_command(run)
 northstar_mcp.add_command(tasks)
+northstar_mcp.add_command(keeper)
 northstar_mcp.add_command(demo)
 northstar_mcp.add_command(simulator)
 

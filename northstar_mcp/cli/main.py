@@ -1,12 +1,17 @@
-"""The console script: the fast way into stdio, and what every failure looks like.
+"""The console script: the fast way from a host to its keeper, and what every failure looks like.
 
-Without arguments this serves stdio and imports nothing that only the other commands need, click included: a host starts it for
-every conversation and waits for its first answer.
+Without arguments this serves the host that started it and imports nothing that only the other commands need, click included: a host
+starts it for every conversation and waits for its first answer.
 """
+
+from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells count it."""
@@ -28,10 +33,38 @@ def _run(given: Sequence[str]) -> int:
 
         greet()
         return 0
+    return serve_host({})
+
+
+def serve_host(flags: Mapping[str, str]) -> int:
+    """Serve the host that started this process: through its keeper or, where there is none, in this process. The exit code.
+
+    Args:
+        flags: The settings of the command line, by name.
+    """
+    from northstar_mcp.keeper import front, place
+
+    try:
+        return front.serve_host(environment(flags))
+    except place.NoKeeper as reason:
+        if reason.is_news:
+            front.say(f"working without a keeper ({reason}). Tasks are followed only while a server runs.")
     from northstar_mcp.cli.serve import serve_over_stdio
 
-    serve_over_stdio({})
+    serve_over_stdio(flags)
     return 0
+
+
+def environment(flags: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a keeper has the same settings as this command line."""
+    if not flags:
+        return dict(os.environ)
+    from northstar_mcp.settings import CONFIG_VARIABLE, environment_name
+
+    variables = {
+        CONFIG_VARIABLE if name == "config" else environment_name(name): value for name, value in flags.items()
+    }
+    return {**os.environ, **variables}
 
 
 def guarded(work: Callable[[], int]) -> int:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from northstar_mcp.errors import Disconnected, NorthstarError
+from northstar_mcp.errors import Disconnected, LedgerUnavailable, NorthstarError
 from northstar_mcp.tasks.follower import follow
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.policy import Policy
@@ -56,6 +56,14 @@ class Engine(Parts):
         """Which tasks this process follows, or tries to."""
         return EngineStatistics(following=tuple(sorted(self._following)))
 
+    async def unfinished(self) -> tuple[str, ...]:
+        """The tasks of this account that have not ended, whoever follows them.
+
+        Raises:
+            LedgerUnavailable: If the record cannot be read.
+        """
+        return tuple([task_id for task_id in await self.ledger.unfinished() if await self._is_ours(task_id)])
+
     async def see_through(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do it in the engine's task group and wait for the outcome: an aborted call frees the waiter, and the work goes on.
 
@@ -85,6 +93,8 @@ class Engine(Parts):
     async def _follow(self, task_id: str) -> None:
         try:
             await follow(self, task_id, holder=self._holder)
+        except LedgerUnavailable as error:
+            _log.warning("task %s cannot be followed just now; it is tried again: %s", task_id, error)
         except Exception:  # noqa: BLE001 - a fault with one task must not end the others; the sweep tries again
             _log.exception("following task %s failed; it is tried again", task_id)
         finally:

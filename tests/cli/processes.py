@@ -79,7 +79,7 @@ def environment(**variables: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("NORTHSTAR_MCP_", "TZAFON_", "LIGHTCONE_", "COLUMNS", "LINES"))
     }
-    return {**kept, "PYTHONPATH": str(PROJECT), "NO_COLOR": "1", **variables}
+    return {**kept, "PYTHONPATH": str(PROJECT), "NO_COLOR": "1", "NORTHSTAR_MCP_KEEPER": "off", **variables}
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import httpx
@@ -86,6 +87,7 @@ class Place:
 
     lightcone: Lightcone
     folder: Path
+    runtime: Path | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -94,6 +96,8 @@ class Place:
             "LIGHTCONE_BASE_URL": self.lightcone.url,
             "NORTHSTAR_MCP_DATA_DIR": str(self.folder / "data"),
             "NORTHSTAR_MCP_SWEEP_SECONDS": "0.2",
+            "NORTHSTAR_MCP_KEEPER": "on" if self.runtime else "off",
+            **({"XDG_RUNTIME_DIR": str(self.runtime)} if self.runtime else {}),
             "HOME": str(self.folder),
         }
 
@@ -180,8 +184,28 @@ def lightcone(launch: Launch) -> Lightcone:
 
 
 @pytest.fixture
-def place(lightcone: Lightcone, tmp_path: Path) -> Place:
-    return Place(lightcone, tmp_path)
+def road() -> str:
+    """How a client reaches our server: "stdio", "keeper" (stdio too, and through the keeper) or "http"."""
+    return "stdio"
+
+
+@pytest.fixture
+def place(lightcone: Lightcone, tmp_path: Path, road: str) -> Iterator[Place]:
+    if road != "keeper":
+        yield Place(lightcone, tmp_path)
+        return
+    with TemporaryDirectory(prefix="ns-") as runtime:  # the path of a Unix socket is short, and pytest's own are not
+        place = Place(lightcone, tmp_path, Path(runtime))
+        yield place
+        stop = [*SERVER, "keeper", "stop", "--all"]
+        told = subprocess.run(stop, env={**os.environ, **place.env}, capture_output=True, text=True, check=True).stdout
+        assert "Stopped the keeper" in told, "it went another way"
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, road: str) -> str | None:
+    """Where a client goes; None: it starts the server itself."""
+    return str(request.getfixturevalue("http_server")) if road == "http" else None
 
 
 @pytest.fixture

@@ -63,9 +63,9 @@ def _configuration(place: Place) -> Path:
     return path
 
 
-@pytest.fixture(params=["stdio", "http"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    return str(request.getfixturevalue("http_server")) if request.param == "http" else None
+@pytest.fixture(params=["stdio", "keeper", "http"])
+def road(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.hosts
@@ -105,6 +105,7 @@ def _check_progress(received: list[dict[str, Any]], era: str) -> None:
 
 
 @pytest.mark.hosts
+@pytest.mark.parametrize("road", ["http"])
 def test_a_refused_call_is_told_as_one(node: Node, place: Place, http_server: str) -> None:
     inspector = Inspector(node, place, url=http_server, era="legacy")
     call = ("--tool-name", "task_status", "--tool-args-json", '{"task_id": "task_nowhere"}')

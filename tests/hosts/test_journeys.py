@@ -25,10 +25,9 @@ TOOLS = [
 ]
 
 
-@pytest.fixture(params=["stdio", "http"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """Where the client goes; None: it starts the server itself."""
-    return str(request.getfixturevalue("http_server")) if request.param == "http" else None
+@pytest.fixture(params=["stdio", "keeper", "http"])
+def road(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.hosts

@@ -18,7 +18,7 @@ MOST_INSTRUCTION_TOKENS = 400
 @pytest.mark.hosts
 @pytest.mark.anyio
 async def test_tools_and_instructions_stay_within_their_budget(node: Node, tmp_path: object) -> None:
-    env = {**os.environ, "NORTHSTAR_MCP_DATA_DIR": str(tmp_path)}
+    env = {**os.environ, "NORTHSTAR_MCP_DATA_DIR": str(tmp_path), "NORTHSTAR_MCP_KEEPER": "off"}
     env.pop("TZAFON_API_KEY", None)
     with anyio.fail_after(60):
         async with Client(stdio_client(StdioServerParameters(command=SERVER[0], args=SERVER[1:], env=env))) as client:

@@ -63,6 +63,7 @@ def simulated_server(folder: Path, base_url: str) -> ServerCommand:
         "LIGHTCONE_BASE_URL": base_url,
         "NORTHSTAR_MCP_DATA_DIR": str(folder / "data"),
         "NORTHSTAR_MCP_CONFIG": str(config),
+        "NORTHSTAR_MCP_KEEPER": "off",  # the folder is removed with what it shows
     }
     return _server((), environment, folder)
 
