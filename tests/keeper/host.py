@@ -12,7 +12,7 @@ from typing import Any
 
 SECONDS = 40
 COMMAND = (sys.executable, "-m", "northstar_mcp")
-_MODERN_META = {
+MODERN_META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
     "io.modelcontextprotocol/clientInfo": {"name": "plain", "version": "1"},
@@ -46,7 +46,7 @@ class Host:
     def begin(self, method: str, **parameters: object) -> int:
         """Ask, without waiting for the answer; the request's id."""
         self._asked += 1
-        meta = {"_meta": _MODERN_META} if self.era == "modern" else {}
+        meta = {"_meta": MODERN_META} if self.era == "modern" else {}
         self.say({"id": self._asked, "method": method, "params": {**parameters, **meta}})
         return self._asked
 
