@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Self
 
-from northstar_mcp.errors import Broken, NoReattach, NotFound, TimedOut, Unavailable, UnreadableReply
+from northstar_mcp.errors import NoReattach, TimedOut, Unavailable, UnreadableReply
 from northstar_mcp.lightcone.client import LightconeClient
 from northstar_mcp.lightcone.params import StartParams
 from northstar_mcp.lightcone.pictures import screen_of
@@ -88,7 +88,7 @@ class LightconeAgent:
     @asynccontextmanager
     async def _start(self, request: TaskRequest, idempotency_key: str) -> AsyncIterator[AgentStream]:
         params = StartParams.of(request, idempotency_key=idempotency_key)
-        async with self._client.stream_task(params) as stream:
+        async with self._client.stream_task(params, once=True) as stream:
             yield AgentStream(stream)
 
     def reattach(
@@ -102,40 +102,25 @@ class LightconeAgent:
     async def _reattach_by_get(self, northstar_task_id: str, after: str | None) -> AsyncIterator[AgentStream]:
         if self._client.reattach == "off":
             raise NoReattach("No way back into a stream is configured.", sent=False)
-        opened = False
-        try:
-            async with self._client.follow_task(northstar_task_id, after=after) as stream:
-                if stream.reply is not None:
-                    raise NoReattach("Lightcone answered with JSON where a stream was hoped for.")
-                opened = True
-                yield AgentStream(stream)
-        except (NotFound, Broken) as error:
-            # A fault of the caller's own block is none of ours.
-            if opened or isinstance(error, NoReattach):
-                raise
-            raise NoReattach(f"Lightcone offers no stream to come back to: {error.message}") from error
+        async with self._client.follow_task(northstar_task_id, after=after) as stream:
+            if stream.reply is not None:
+                raise NoReattach("Lightcone answered with JSON where a stream was hoped for.")
+            yield AgentStream(stream)
 
     @asynccontextmanager
     async def _reattach_by_post(
         self, request: TaskRequest, northstar_task_id: str, idempotency_key: str, after: str | None
     ) -> AsyncIterator[AgentStream]:
         params = StartParams.of(request, idempotency_key=idempotency_key)
-        opened = False
-        try:
-            async with self._client.stream_task(params, after=after) as stream:
-                if stream.task_id not in (None, northstar_task_id):
-                    raise SecondTask(str(stream.task_id))
-                if stream.reply is not None:
-                    raise NoReattach("Lightcone knows the task and answered without a stream.")
-                opened = True
-                yield AgentStream(stream, expected_task_id=northstar_task_id)
-        except (NotFound, Broken) as error:
-            if opened or isinstance(error, NoReattach):
-                raise
-            raise NoReattach(f"Lightcone offers no stream to come back to: {error.message}") from error
+        async with self._client.stream_task(params, after=after) as stream:
+            if stream.task_id not in (None, northstar_task_id):
+                raise SecondTask(str(stream.task_id))
+            if stream.reply is not None:
+                raise NoReattach("Lightcone knows the task and answered without a stream.")
+            yield AgentStream(stream, expected_task_id=northstar_task_id)
 
     async def identify(self, request: TaskRequest, *, idempotency_key: str) -> Identified:
-        started = await self._client.start_task(StartParams.of(request, idempotency_key=idempotency_key))
+        started = await self._client.start_task(StartParams.of(request, idempotency_key=idempotency_key), once=True)
         return Identified(northstar_task_id=started.task_id, reused=started.reused)
 
     async def status(self, northstar_task_id: str) -> UpstreamStatus:

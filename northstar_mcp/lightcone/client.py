@@ -13,6 +13,7 @@ environment.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import random as roll
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
@@ -104,15 +105,28 @@ class LightconeClient:
 
     # Agent tasks
 
-    async def start_task(self, params: StartParams) -> StartedTask:
-        """Start a task without a stream. Retried only under an idempotency key; without one, sent exactly once."""
-        reply = await self._transport.send(self._start("/agent/tasks", params))
+    async def start_task(self, params: StartParams, *, once: bool = False) -> StartedTask:
+        """Start a task without a stream. Retried only under an idempotency key; without one, sent exactly once.
+
+        Args:
+            once: Never send it again, also under a key: the answer is that of the first attempt, or there is none.
+        """
+        call = self._start("/agent/tasks", params)
+        reply = await self._transport.send(replace(call, again=Again.NEVER) if once else call)
         return read_answer(StartedTask, reply.value)
 
     @asynccontextmanager
-    async def stream_task(self, params: StartParams, *, after: str | None = None) -> AsyncIterator[TaskStream]:
-        """Start a task and open its stream (with `after`: from behind that frame). Leaving ends the stream only."""
+    async def stream_task(
+        self, params: StartParams, *, after: str | None = None, once: bool = False
+    ) -> AsyncIterator[TaskStream]:
+        """Start a task and open its stream (with `after`: from behind that frame). Leaving ends the stream only.
+
+        Args:
+            once: Send it again only where it certainly was not carried out. A start that is repeated under its key finds the task that
+                runs, and its stream may lack what came before.
+        """
         call = self._start("/agent/tasks/stream", params, accept="text/event-stream", after=after)
+        call = replace(call, again=Again.UNDONE) if once else call
         async with self._transport.stream(call) as response, await self._stream_of(response) as stream:
             yield stream
 

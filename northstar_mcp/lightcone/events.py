@@ -18,8 +18,14 @@ from northstar_mcp.lightcone.frames import Frame
 from northstar_mcp.lightcone.pictures import screen_of
 from northstar_mcp.tasks.model import Json, Screen
 
-MAX_EVENT_CHARACTERS: Final = 8 * 1024 * 1024
-"""The bound of a frame that carries no picture."""
+MAX_EVENT_CHARACTERS: Final = 512 * 1024
+"""The bound of a frame that carries no picture: many of them are read at once."""
+
+MAX_END_CHARACTERS: Final = 8 * 1024 * 1024
+"""The bound of a frame that may carry the answer."""
+
+MAX_PARTS: Final = 1_000_000
+"""Objects, lists and members of one frame: in memory they take some thirty times the room that they take on the wire."""
 
 _MAX_DEPTH: Final = 64  # deeper JSON is an attack on whoever writes it down again
 _MAX_ID: Final = 512
@@ -196,6 +202,8 @@ def read_event(frame: Frame) -> Received | None:
     if frame.dropped_bytes:
         return _too_large(frame, frame.dropped_bytes)
     data = frame.data.strip()
+    if sum(map(data.count, ("{", "[", '":'))) > MAX_PARTS:
+        return _too_large(frame, len(data))
     if data == "[DONE]":
         return None
     try:
@@ -216,7 +224,8 @@ def read_event(frame: Frame) -> Received | None:
 
 def _read_object(value: dict[str, Json], frame: Frame) -> Received:
     screen, payload = _without_pictures(value)
-    if len(frame.data) > MAX_EVENT_CHARACTERS and (screen is None or screen.data is None):
+    limit = MAX_END_CHARACTERS if value.get("type") in _ENDS else MAX_EVENT_CHARACTERS
+    if len(frame.data) > limit and (screen is None or screen.data is None):
         return _too_large(frame, len(frame.data))
     if "type" not in payload and frame.event is not None:
         payload = {"type": frame.event, **payload}  # not seen on Lightcone; costs nothing where it comes one day
@@ -243,6 +252,9 @@ _KNOWN_TYPES: Final = frozenset(
         *("login_required", "computer_parked"),
     }
 )
+
+
+_ENDS: Final = frozenset({"completed", "failed", "config_error", "max_steps", "max_duration", "cancelled", "canceled"})
 
 
 def _too_large(frame: Frame, size: int) -> Received:

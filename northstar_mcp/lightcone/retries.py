@@ -20,6 +20,7 @@ class Again(Enum):
     """What doing a request twice would mean."""
 
     NEVER = auto()  # a start without a key: it could start a second task
+    UNDONE = auto()  # a start whose stream is wanted whole: only where it certainly was not carried out
     UNSENT = auto()  # a message: it could be read twice, so only where it certainly did not arrive
     HARMLESS = auto()  # reads, pause, resume, delete, and a start under its key
 
@@ -29,6 +30,8 @@ def after_reply(again: Again, status: int, headers: Mapping[str, str]) -> bool:
     # Ten rejected keys block the address: not even Lightcone's own header may make us try.
     if again is Again.NEVER or status == 401:
         return False
+    if again is Again.UNDONE:
+        return status in (409, 429) and headers.get("x-should-retry", "").lower() != "false"
     wish = headers.get("x-should-retry", "").lower()
     if wish in ("true", "false") and not (wish == "true" and again is Again.UNSENT):
         return wish == "true"

@@ -73,7 +73,6 @@ class Draft:
         upstream_status: str | None = None,
         exit_code: int | None = None,
         start_sent_at: datetime | None = None,
-        stopping: Happening | None = None,
         second_task_id: str | None = None,
     ) -> None:
         """Keep facts about the task. A name once learnt is not replaced; Lightcone's last word on the state is."""
@@ -85,9 +84,25 @@ class Draft:
             upstream_status=upstream_status or self.task.upstream_status,
             exit_code=exit_code if exit_code is not None else self.task.exit_code,
             start_sent_at=self.task.start_sent_at or start_sent_at,
-            stopping=self.task.stopping or stopping,
             second_task_id=self.task.second_task_id or second_task_id,
         )
+
+    def begin_stopping(self, end: Happening) -> None:
+        """What is done now makes an end of the task, however Lightcone calls it."""
+        if not self.task.state.ended:
+            self.task = replace(self.task, stopping=self.task.stopping or end)
+
+    def give_up_stopping(self) -> None:
+        """It was not done after all: an end that comes is the task's own."""
+        self.task = replace(self.task, stopping=None)
+
+    def ask_name(self) -> None:
+        """Lightcone is asked for the task's id now, by repeating its start."""
+        self.task = replace(self.task, name_asked_at=self.at)
+
+    def forget_asking(self) -> None:
+        """Lightcone did nothing when it was asked: it may be asked again."""
+        self.task = replace(self.task, name_asked_at=None)
 
     def observe(self, seen: Observation) -> None:
         """Take in what arrived from Lightcone."""
@@ -106,6 +121,7 @@ class Draft:
         self._count(seen)
         if seen.happening is not None:
             self._move(seen.happening, result=seen.result, error=seen.error)
+        self._notice_going_on()
         if seen.type is EventType.THINKING:
             self._close_receipts(ReceiptState.PICKED_UP)
         if seen.upstream_id is not None:
@@ -138,10 +154,12 @@ class Draft:
             # Its computer was taken away: that it then failed is how stopping looks from there.
             happening, error = self.task.stopping, None
         state = after(self.task.state, happening)
+        paused_at_step = self.task.steps if self.task.paused_at_step is None else self.task.paused_at_step
         was_queued = self.task.state is State.PAUSED and state is State.RUNNING
         self.task = replace(
             self.task,
             state=state,
+            paused_at_step=paused_at_step if state is State.PAUSED else None,
             result=result if result is not None else self.task.result,
             error=error if error is not None else self.task.error,
             started_at=self.task.started_at or (None if state.ended or state is State.STARTING else self.at),
@@ -151,6 +169,13 @@ class Draft:
             self._accept_queued()
         if state.ended:
             self._close_receipts(ReceiptState.TOO_LATE)
+
+    def _notice_going_on(self) -> None:
+        """A step that was under way at a pause may still finish. A second one means that somebody resumed it elsewhere."""
+        paused_at = self.task.paused_at_step
+        if self.task.state is State.PAUSED and paused_at is not None and self.task.steps > paused_at + 1:
+            text = "Northstar goes on: it was resumed elsewhere."
+            self.tell(EventType.RESUMED, text, happening=Happening.RESUME_CONFIRMED)
 
     def _count(self, seen: Observation) -> None:
         if seen.step is not None:

@@ -9,7 +9,6 @@ It works under a lease in the ledger. Whoever finds the lease lost stops at once
 """
 
 import logging
-from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -18,7 +17,7 @@ from anyio import CancelScope
 from northstar_mcp.errors import LedgerUnavailable, NorthstarError
 from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.draft import Draft
-from northstar_mcp.tasks.halting import halt
+from northstar_mcp.tasks.halting import halt, until_ended
 from northstar_mcp.tasks.model import EventType, Lease
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.ports import LeaseLost
@@ -42,7 +41,7 @@ async def follow(parts: Parts, task_id: str, *, holder: str) -> None:
         return
     watchers = _Watchers(parts, lease)
     try:
-        async with beside(watchers.hold_lease), beside(watchers.keep_deadline):
+        async with beside(watchers.hold_lease), beside(watchers.keep_deadline), beside(watchers.see_the_end):
             await Pursuit(parts, Record(parts, task_id, lease)).run()
     except LeaseLost:
         _log.info("task %s is followed by another process now", task_id)
@@ -59,18 +58,25 @@ class _Watchers:
         self._lease = lease
         self._record = Record(parts, lease.task_id, lease)
 
-    async def hold_lease(self, work: CancelScope) -> None:
-        """Renew the lease; stop the work where it is lost, or may be taken because it could not be renewed."""
+    async def hold_lease(self, _: CancelScope) -> None:
+        """Renew the lease; an error where it is lost.
+
+        While the ledger cannot be written, nobody else can take the lease in it either: the stream is read on, and what arrives waits.
+        Should another have taken it all the same, the first write that comes through says so.
+        """
         timing = self._parts.timing
-        good_until = anyio.current_time() + timing.lease_seconds
-        while anyio.current_time() < good_until:
+        while True:
             await anyio.sleep(timing.renew_seconds)
             try:
                 await self._parts.ledger.renew(self._lease, seconds=timing.lease_seconds)
             except LedgerUnavailable as error:
                 _log.warning("the lease of task %s could not be renewed: %s", self._lease.task_id, error)
-            else:
-                good_until = anyio.current_time() + timing.lease_seconds
+
+    async def see_the_end(self, work: CancelScope) -> None:
+        """Leave where somebody else has written down the end: the stream may stay silent for ever."""
+        with self._parts.feed.watch(self._lease.task_id) as watch:
+            while not (await self._record.task()).state.ended:
+                await watch.changed()
         work.cancel()
 
     async def release_lease(self) -> None:
@@ -83,12 +89,19 @@ class _Watchers:
         """Past the task's own limit and a grace, try to stop it, and write down what was confirmed."""
         task = await self._record.task()
         timing = self._parts.timing
-        limit = timedelta(seconds=task.request.max_duration_seconds + timing.grace_seconds)
-        left = (task.start_sent_at or self._parts.clock.now()) + limit - self._parts.clock.now()
+        limit = task.request.max_duration_seconds + timing.grace_seconds
+        now = self._parts.clock.now()
+        left = limit - ((now - task.start_sent_at).total_seconds() if task.start_sent_at is not None else 0.0)
         # A task that is found again late may have ended in time: that is learnt first.
-        await anyio.sleep(max(left.total_seconds(), timing.stopping_seconds))
+        await anyio.sleep(max(min(left, limit), timing.stopping_seconds))
+        if left <= 0 and not await self._has_ended_there():
+            # Lightcone keeps its limit, and says that it runs: the clock may have jumped. This process's own tells from here on.
+            await anyio.sleep(limit)
+        if await self._has_ended_there():
+            # The pursuit is about to read how, or to learn that it cannot.
+            await until_ended(self._parts, task, seconds=timing.settle_seconds + timing.stopping_seconds)
         await self._record.write(_give_up)
-        halted = await halt(self._parts, task)
+        halted = await halt(self._parts, await self._record.task(), end=Happening.TIME_EXHAUSTED)
         words = " ".join(halted.done)
         if halted.confirmed:
             text = f"It ran past its limit and was stopped by this server. {words}"
@@ -98,8 +111,18 @@ class _Watchers:
             await self._record.tell(EventType.LOST, text, happening=Happening.LOST)
         work.cancel()
 
+    async def _has_ended_there(self) -> bool:
+        """Whether Lightcone says that the task has ended."""
+        task = await self._record.task()
+        if task.northstar_task_id is None:
+            return False
+        try:
+            return (await (await self._parts.agent()).status(task.northstar_task_id)).ends
+        except NorthstarError as error:
+            _log.info("a task's state could not be asked for: %s", error)
+            return False
+
 
 def _give_up(draft: Draft) -> None:
     if not draft.task.state.ended:
-        draft.learn(stopping=Happening.TIME_EXHAUSTED)
         draft.tell(EventType.STOP_REQUESTED, "It ran past its limit: this server stops it.")

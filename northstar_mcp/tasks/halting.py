@@ -38,19 +38,34 @@ class Halted:
     done: tuple[str, ...]
 
 
-async def halt(parts: Parts, task: Task) -> Halted:
-    """Climb the ladder. Raises nothing of the tree: what failed is told in `done`."""
+async def halt(parts: Parts, task: Task, *, end: Happening) -> Halted:
+    """Climb the ladder. Raises nothing of the tree: what failed is told in `done`.
+
+    Args:
+        end: What the task's end is called where this brings it about.
+    """
     said: list[str] = []
-    agent = await parts.agent()
+    try:
+        confirmed = await _climb(parts, await parts.agent(), task, end, said)
+    except NorthstarError as error:
+        said.append(f"It could not be stopped: {error.message}")
+        confirmed = False
+    return Halted(confirmed=confirmed, done=tuple(said))
+
+
+async def _climb(parts: Parts, agent: Agent, task: Task, end: Happening, said: list[str]) -> bool:
     name = await _name(parts, task, said)
     if name is not None and await _try(said, agent.pause(name), "Lightcone confirmed the pause.", "Pausing failed"):
         await _write_down(parts, task, _paused)
-    task = await parts.ledger.get(task.task_id) or task
+    task = await _newest(parts, task)
     if task.computer_id is not None and task.owns_computer:
-        return Halted(confirmed=await _end_computer(agent, task.computer_id, said), done=tuple(said))
-    if name is None:
-        return Halted(confirmed=False, done=tuple(said))
-    return Halted(confirmed=await _persuade(parts, agent, task, name, said), done=tuple(said))
+        # Before it is done: the task may be seen to fail of it at once.
+        await _write_down(parts, task, lambda draft: draft.begin_stopping(end))
+        ended = await _end_computer(agent, task.computer_id, said)
+        if not ended:
+            await _write_down(parts, task, Draft.give_up_stopping)
+        return ended
+    return name is not None and await _persuade(parts, agent, task, name, end, said)
 
 
 async def _name(parts: Parts, task: Task, said: list[str]) -> str | None:
@@ -84,7 +99,7 @@ async def _end_computer(agent: Agent, computer_id: str, said: list[str]) -> bool
     return True
 
 
-async def _persuade(parts: Parts, agent: Agent, task: Task, name: str, said: list[str]) -> bool:
+async def _persuade(parts: Parts, agent: Agent, task: Task, name: str, end: Happening, said: list[str]) -> bool:
     """Where the computer may serve others: Northstar has to end by itself."""
     said.append("Its computer is not the task's own, or not known, and was left alone.")
     asked = await _try(
@@ -92,6 +107,7 @@ async def _persuade(parts: Parts, agent: Agent, task: Task, name: str, said: lis
     )
     if not asked:
         return False
+    await _write_down(parts, task, lambda draft: draft.begin_stopping(end))
     if await _try(said, agent.resume(name), "It was resumed to read that.", "Resuming it to read that failed"):
         await _write_down(parts, task, _resumed)
     if await _ended(parts, agent, task, name):
@@ -108,7 +124,7 @@ async def _write_down(parts: Parts, task: Task, decide: Callable[[Draft], None])
     try:
         await amend(parts.ledger, task.task_id, decide, clock=parts.clock)
     except NorthstarError as error:
-        _log.warning("a pause of task %s was not written down: %s", task.task_id, error)
+        _log.warning("what was done to stop task %s was not written down: %s", task.task_id, error)
 
 
 def _paused(draft: Draft) -> None:
@@ -122,12 +138,30 @@ def _resumed(draft: Draft) -> None:
 
 async def _ended(parts: Parts, agent: Agent, task: Task, name: str) -> bool:
     """Whether its end is seen, on the stream or by asking, before the time for that is up."""
-    with parts.feed.watch(task.task_id) as watch:
-        with anyio.move_on_after(parts.timing.stopping_seconds):
-            while not (await parts.ledger.get(task.task_id) or task).state.ended:
-                await watch.changed()
-            return True
+    if await until_ended(parts, task, seconds=parts.timing.stopping_seconds):
+        return (await _newest(parts, task)).state.rests
     try:
-        return (await agent.status(name)).ends
+        if not (await agent.status(name)).ends:
+            return False
     except NorthstarError:
         return False
+    # Its report is on the stream: whoever follows the task may be about to read it.
+    await until_ended(parts, task, seconds=parts.timing.stopping_seconds)
+    return True
+
+
+async def until_ended(parts: Parts, task: Task, *, seconds: float) -> bool:
+    """Wait until the record says that the task has ended; False where it does not in that time.
+
+    Raises:
+        LedgerUnavailable: If it cannot be read.
+    """
+    with parts.feed.watch(task.task_id) as watch, anyio.move_on_after(seconds):
+        while not (await _newest(parts, task)).state.ended:
+            await watch.changed()
+        return True
+    return False
+
+
+async def _newest(parts: Parts, task: Task) -> Task:
+    return await parts.ledger.get(task.task_id) or task

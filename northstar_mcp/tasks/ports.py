@@ -64,7 +64,7 @@ class Agent(Protocol):
         ...
 
     def start(self, request: TaskRequest, *, idempotency_key: str) -> AbstractAsyncContextManager[EventStream]:
-        """Start the task and open its stream. Retries what may be retried, under the same key. Leaving closes the stream only.
+        """Start the task and open its stream. Repeated only where it certainly was not carried out. Leaving closes the stream only.
 
         Raises:
             NorthstarError: With `sent=False` where it is certain that nothing was started.
@@ -78,11 +78,15 @@ class Agent(Protocol):
 
         Raises:
             NoReattach: If Lightcone offers no way (also where none is configured).
+            NotFound: If it has no such stream just now.
         """
         ...
 
     async def identify(self, request: TaskRequest, *, idempotency_key: str) -> Identified:
-        """Learn the id of a task that was started under this key, by starting it again under the same key without a stream."""
+        """Learn the id of a task that was started under this key, by starting it again under the same key without a stream.
+
+        Sent once: an answer that was lost is not asked for again, since it would be another one.
+        """
         ...
 
     async def status(self, northstar_task_id: str) -> UpstreamStatus: ...

@@ -6,7 +6,7 @@ One pursuit runs at a time per task, under the lease that its record carries; th
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from math import inf
@@ -15,18 +15,32 @@ from typing import Final
 import anyio
 from anyio import CancelScope
 
-from northstar_mcp.errors import ConcurrentLimit, Conflict, NoReattach, NorthstarError, NotFound
+from northstar_mcp.errors import (
+    Broken,
+    ConcurrentLimit,
+    Conflict,
+    NoReattach,
+    NorthstarError,
+    NotFound,
+    TimedOut,
+    UnreadableReply,
+)
 from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.model import EventType, Observation, Task, TaskError, UpstreamStatus
-from northstar_mcp.tasks.naming import Nameless, identify, stop_second
+from northstar_mcp.tasks.naming import Nameless, StillAsking, identify, stop_second
 from northstar_mcp.tasks.parts import Parts
-from northstar_mcp.tasks.ports import EventStream
+from northstar_mcp.tasks.ports import EventStream, LeaseLost
 from northstar_mcp.tasks.record import Record
 from northstar_mcp.tasks.states import Happening, State
 
-_MISSING_AT_LAST: Final = 3  # answers of "no such task" in a row after which it counts as gone
+_MISSING_AT_LAST: Final = 3  # answers of "no such task" in a row, over settle_seconds, after which it counts as gone
+_NO_STREAM_AT_LAST: Final = 2  # answers of "no such stream" in a row after which there is no way back
+_LONGEST_RETRY_AFTER_SECONDS: Final = 60.0
+_NEWEST: Final = 100  # events that are looked at
 _MOST_NAMED: Final = 10  # tasks that a refusal names
+
+_TOO_LATE: Final = "The time that it was given was over before it could be sent: it is not begun now."
 
 _ENDINGS: Final = {
     Happening.COMPLETED: EventType.COMPLETED,
@@ -48,6 +62,19 @@ class Way(Enum):
     NONE = auto()  # there is none
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Patience:
+    """How long a stream may be silent. Seconds.
+
+    Attributes:
+        silence: Until Lightcone is asked how the task is.
+        last_frames: What is left for the last frames to come where it then says that the task has ended.
+    """
+
+    silence: float
+    last_frames: float
+
+
 class Pursuit:
     """Brings one task to its end."""
 
@@ -55,10 +82,16 @@ class Pursuit:
         self._parts = parts
         self._record = record
         self._seen: set[str] = set()
+        self._name: str | None = None
         self._heard_at = 0.0
+        self._is_taking_in = False
+        self._took_in = 0
         self._has_way_back = True
+        self._no_stream = 0
+        self._was_resumed = False  # after the last frame that had come when this stream was opened
         self._has_frames = False
-        self._gap_told = False
+        self._asked_to_wait = 0.0
+        self._gap_told_at: int | None = None
 
     async def run(self) -> None:
         """Until the task has ended.
@@ -72,6 +105,7 @@ class Pursuit:
         else:
             self._seen |= await self._parts.ledger.upstream_ids(task.task_id)
             events = await self._parts.ledger.events(task.task_id)
+            self._name = task.northstar_task_id
             self._has_frames = any(event.upstream_type is not None for event in events)
         await self._come_back()
 
@@ -79,29 +113,63 @@ class Pursuit:
 
     async def _start(self, task: Task) -> None:
         agent = await self._parts.agent()
+        if self._is_out_of_date(task):
+            await self._refuse(TimedOut(_TOO_LATE, remedy="Start it again if it is still wanted.", sent=False))
+            return
         task = await self._record.write(_mark_as_sent)
         if task.state.ended:
             return
         opening = agent.start(task.request, idempotency_key=task.idempotency_key)
         await self._attend(opening, unopened=self._not_started)
 
+    async def _start_again(self, task: Task) -> None:
+        """Nothing came of the start: repeat it, the same call under the same key, as if its answer had only been late."""
+        if self._is_out_of_date(task):
+            await self._record.tell(
+                EventType.LOST, f"It is not known whether it was started. {_TOO_LATE}", happening=Happening.LOST
+            )
+            return
+        opening = (await self._parts.agent()).start(task.request, idempotency_key=task.idempotency_key)
+        await self._attend(opening, unopened=self._not_answered, is_whole=False)
+
+    def _is_out_of_date(self, task: Task) -> bool:
+        """Whether the time that it was given is over since it was asked for: nobody expects it to begin now."""
+        given = task.request.max_duration_seconds + self._parts.timing.grace_seconds
+        return (self._parts.clock.now() - task.created_at).total_seconds() > given
+
     async def _not_started(self, error: NorthstarError) -> None:
         """A refusal ends the task; anything else leaves it open whether it runs."""
         if error.nothing_done:
             await self._refuse(error)
         else:
+            self._heed_retry_after(error)
             text = f"Lightcone did not answer the start: {error.message} It is asked again under the same key."
             await self._record.tell(EventType.PROBLEM, text)
+
+    def _heed_retry_after(self, error: NorthstarError) -> None:
+        self._asked_to_wait = min(error.retry_after_seconds or 0, _LONGEST_RETRY_AFTER_SECONDS)
+
+    async def _not_answered(self, error: NorthstarError) -> None:
+        """What a repeated start is refused with does not say what became of the first."""
+        self._heed_retry_after(error)
+        # Room may be wanting because this very task takes it, or the first start is still under way.
+        if error.is_refusal and not isinstance(error, ConcurrentLimit | Conflict):
+            await self._give_up(error)
 
     async def _attend(
         self,
         opening: AbstractAsyncContextManager[EventStream],
         *,
         unopened: Callable[[NorthstarError], Awaitable[None]],
+        is_whole: bool = True,
         only_ends: bool = False,
-        patience: float | None = None,
+        patience: _Patience | None = None,
     ) -> bool:
         """Open a stream and take in what comes, until it breaks or the task ends. False where it broke.
+
+        Args:
+            is_whole: Whether it begins where it was asked to.
+            only_ends: Whether nothing of it can be told from what was seen before, but an end.
 
         Raises:
             NoReattach: If there is no way back into it.
@@ -110,10 +178,16 @@ class Pursuit:
         try:
             async with opening as stream:
                 opened = True
-                await self._record.write(partial(_learn_id, northstar_task_id=stream.northstar_task_id))
+                self._name = (
+                    await self._record.write(partial(_learn_id, northstar_task_id=stream.northstar_task_id))
+                ).northstar_task_id
                 if only_ends:
-                    await self._tell_gap("its events carry no ids: of what it brings now, only the end is taken")
-                await self._listen(stream, only_ends=only_ends, patience=patience or self._parts.timing.stall_seconds)
+                    await self._tell_gap(
+                        "the stream broke, and its events carry no ids: of what it brings now, only the end is taken"
+                    )
+                if not is_whole and await self._read_from_its_beginning(stream):
+                    return True
+                await self._listen(stream, only_ends=only_ends, patience=patience)
         except NoReattach:
             raise
         except NorthstarError as error:
@@ -123,38 +197,86 @@ class Pursuit:
             return False
         return True
 
-    async def _listen(self, stream: EventStream, *, only_ends: bool, patience: float) -> None:
+    async def _read_from_its_beginning(self, stream: EventStream) -> bool:
+        """A repeated start may have come to a task that runs: read all of it on another stream, if there is one; False where not.
+
+        This stream stays open meanwhile: it may be the only one.
+        """
+        async for seen in stream:
+            taken = self._took_in + 1
+            task = await self._take_in(seen)
+            # Without ids, another stream could bring its end and nothing else.
+            has_ids = task.last_upstream_id is not None
+            if task.state.ended or (has_ids and await self._reattach(over=False, from_beginning=True) is Way.READ):
+                return True
+            if self._took_in > taken:
+                return True
+            await self._tell_gap("the start had to be repeated, and this stream may have begun later than the task")
+            return False
+        return False
+
+    async def _listen(self, stream: EventStream, *, only_ends: bool, patience: _Patience | None) -> None:
+        timing = self._parts.timing
+        waits = patience or _Patience(silence=timing.stall_seconds, last_frames=timing.settle_seconds)
         self._heard_at = anyio.current_time()
-        async with beside(partial(self._ask_when_silent, patience=patience)):
+        async with beside(partial(self._ask_when_silent, patience=waits)):
             async for seen in stream:
-                self._heard_at = anyio.current_time()
+                self._is_taking_in = True
+                seen = await self._as_of_now(seen)
                 if self._is_new(seen, only_ends=only_ends) and (await self._take_in(seen)).state.ended:
                     return
+                self._is_taking_in = False
+                self._heard_at = anyio.current_time()
 
     def _is_new(self, seen: Observation, *, only_ends: bool) -> bool:
+        if self._name is not None and seen.northstar_task_id not in (None, self._name):
+            _log.warning("a frame of another task (%s) came on the stream of %s", seen.northstar_task_id, self._name)
+            return False
         if seen.upstream_id is not None:
             return seen.upstream_id not in self._seen
         # Without ids, what a reopened stream repeats cannot be told from what is new; an end can only come once.
         return not only_ends or (seen.happening is not None and seen.happening.ends)
 
+    async def _as_of_now(self, seen: Observation) -> Observation:
+        """That a person is needed may be told again, behind a break, when it was resumed long ago. Lightcone's state decides."""
+        if seen.happening is not Happening.PERSON_NEEDED or not self._was_resumed:
+            return seen
+        status, _ = await self._ask()
+        waits = status is not None and status.happening is Happening.PAUSE_CONFIRMED
+        return seen if waits else replace(seen, happening=None)
+
     async def _take_in(self, seen: Observation) -> Task:
         task = await self._record.write(partial(Draft.observe, seen=seen))
+        self._name = task.northstar_task_id
         self._has_frames = True
+        self._took_in += 1
         if seen.upstream_id is not None:
             self._seen.add(seen.upstream_id)
         return task
 
-    async def _ask_when_silent(self, listening: CancelScope, *, patience: float) -> None:
-        """Leave the stream where Lightcone says that the task has ended. Pings keep a dead stream open: silence of data counts."""
+    async def _ask_when_silent(self, listening: CancelScope, *, patience: _Patience) -> None:
+        """Leave the stream where Lightcone says that the task has ended and its last frame does not come.
+
+        Pings keep a dead stream open: silence of data counts, and only while nothing that came is still being written down.
+        """
         while True:
-            asked_at = anyio.current_time()
-            await anyio.sleep_until(max(self._heard_at, asked_at) + patience)
-            if self._heard_at > asked_at:
-                continue
-            silent = anyio.current_time() - self._heard_at
+            heard_at = await self._silence(patience.silence)
             status, _ = await self._ask()
-            if status is not None and (status.ends or await self._steps_used_up(silent)):
+            if status is not None and status.ends:
+                await anyio.sleep(patience.last_frames)
+            if self._is_taking_in or self._heard_at > heard_at or status is None:
+                continue
+            if status.ends or await self._steps_used_up(anyio.current_time() - heard_at):
                 listening.cancel()
+
+    async def _silence(self, seconds: float) -> float:
+        """Wait for as much silence, from now on; when something was last heard before it."""
+        began = anyio.current_time()
+        while True:
+            left = max(self._heard_at, began) + seconds - anyio.current_time()
+            if left <= 0 and not self._is_taking_in:
+                return self._heard_at
+            await anyio.sleep(max(left, seconds / 4))
 
     # ---- after a break
 
@@ -162,31 +284,35 @@ class Pursuit:
         """Ask how the task is and try to get back into its stream, at growing intervals, until it has ended."""
         timing = self._parts.timing
         broke_at, pause, missing = anyio.current_time(), timing.first_retry_seconds, 0
-        over_since = inf
+        over_since = gone_since = inf
         while not (task := await self._record.task()).state.ended:
             if task.northstar_task_id is None and not await self._learn_name(task):
                 return
-            heard_at = self._heard_at
+            taken = self._took_in
             status, gone = await self._ask()
             over = status is not None and status.ends
             over_since = min(over_since, anyio.current_time()) if over else inf
-            way = await self._reattach(patience=timing.naming_seconds if over else timing.stall_seconds)
-            if self._heard_at > heard_at:
+            way = await self._reattach(over=over)
+            if self._took_in > taken:
                 broke_at, pause = anyio.current_time(), timing.first_retry_seconds
             missing = missing + 1 if gone else 0
+            gone_since = min(gone_since, anyio.current_time()) if gone else inf
             # The stream alone brings the answer: even where the end is known, it is worth some tries.
             hopeful = way is Way.BROKEN and anyio.current_time() < over_since + timing.settle_seconds
             if not (over and hopeful):
                 if over and way is Way.BROKEN:
-                    await self._tell_gap("it could not be opened again in time; its end was asked for")
-                if await self._settle(status, missing=missing, silent=anyio.current_time() - broke_at):
+                    await self._tell_gap(
+                        "the stream broke, and could not be opened again in time; its end was asked for"
+                    )
+                is_gone = missing >= _MISSING_AT_LAST and anyio.current_time() >= gone_since + timing.settle_seconds
+                if await self._settle(status, is_gone=is_gone, silent=anyio.current_time() - broke_at):
                     return
             await anyio.sleep(pause)
             pause = min(pause * 2, timing.last_retry_seconds)
 
-    async def _settle(self, status: UpstreamStatus | None, *, missing: int, silent: float) -> bool:
+    async def _settle(self, status: UpstreamStatus | None, *, is_gone: bool, silent: float) -> bool:
         """Write down an end that no stream brought; True where the task has ended."""
-        if missing >= _MISSING_AT_LAST:
+        if is_gone:
             text = "Lightcone does not know this task any more, and did not say how it ended."
             await self._record.tell(EventType.LOST, text, happening=Happening.LOST)
         elif status is not None and status.ends:
@@ -197,7 +323,8 @@ class Pursuit:
                 await self._steps_used_up(silent)
         return (await self._record.task()).state.ended
 
-    async def _reattach(self, *, patience: float) -> Way:
+    async def _reattach(self, *, over: bool, from_beginning: bool = False) -> Way:
+        """Try to get back into the stream. Where the task is `over`, what there is of it comes at once or not at all."""
         task = await self._record.task()
         if not self._has_way_back or task.northstar_task_id is None:
             return Way.NONE
@@ -205,53 +332,77 @@ class Pursuit:
             task.request,
             northstar_task_id=task.northstar_task_id,
             idempotency_key=task.idempotency_key,
-            after=task.last_upstream_id,
+            after=None if from_beginning else task.last_upstream_id,
         )
+        self._was_resumed = await self._resumed_since_last_frame(task)
         without_ids = self._has_frames and task.last_upstream_id is None
+        patience = _Patience(silence=self._parts.timing.naming_seconds, last_frames=0) if over else None
         try:
-            read = await self._attend(opening, unopened=_try_again_later, only_ends=without_ids, patience=patience)
+            read = await self._attend(opening, unopened=self._not_reopened, only_ends=without_ids, patience=patience)
         except NoReattach as error:
-            await self._tell_gap("there is no way back into it: only the task's state is asked for from here on")
             self._has_way_back = False
+            if not from_beginning:
+                await self._tell_gap(
+                    "the stream broke, and there is no way back into it: only the task's state is asked for from here on"
+                )
             await self._stop_second(task, error)
             return Way.NONE
+        if read:
+            self._no_stream = 0
         return Way.READ if read else Way.BROKEN
 
+    async def _resumed_since_last_frame(self, task: Task) -> bool:
+        newest = await self._parts.ledger.events(task.task_id, after=max(0, task.seq - _NEWEST))
+        kinds = [event.type for event in newest if event.upstream_type is not None or event.type is EventType.RESUMED]
+        return kinds[-1:] == [EventType.RESUMED]
+
+    async def _not_reopened(self, error: NorthstarError) -> None:
+        """The next round tries again; where there is no such stream, once more: a deployment may be under way."""
+        self._no_stream = self._no_stream + 1 if isinstance(error, NotFound) else 0
+        is_not_offered = isinstance(error, Broken) and not isinstance(error, UnreadableReply)
+        if is_not_offered or self._no_stream >= _NO_STREAM_AT_LAST:
+            raise NoReattach(f"Lightcone offers no stream to come back to: {error.message}") from error
+
     async def _tell_gap(self, why: str) -> None:
-        """Say once that events are missing, and behind which."""
+        """Say that events may be missing, and behind which; once until others come."""
         task = await self._record.task()
-        if self._gap_told or task.state.ended:
+        if self._gap_told_at == self._took_in or task.state.ended:
             return
-        self._gap_told = True
+        self._gap_told_at = self._took_in
         last = f"event {task.seq}" if task.seq else "the start"
-        text = f"Events after {last} may be missing: the stream broke, and {why}."
+        text = f"Events after {last} may be missing: {why}."
         await self._record.tell(
             EventType.GAP, text, payload={"after_seq": task.seq, "after_upstream_id": task.last_upstream_id}
         )
 
     async def _stop_second(self, task: Task, error: NoReattach) -> None:
         if error.second_task_id is not None:
-            await stop_second(self._parts, task.task_id, error.second_task_id)
+            await stop_second(self._parts, task, error.second_task_id)
 
     async def _learn_name(self, task: Task) -> bool:
-        """Learn Lightcone's id; False where that cannot be and the task has been given up."""
+        """Learn Lightcone's id; False where the task has ended or has been given up."""
         pause = self._parts.timing.first_retry_seconds
         while not task.state.ended:
             try:
-                await identify(self._parts, task)
+                if task.started_at is not None:
+                    await identify(self._parts, task)
+                else:
+                    await anyio.sleep(self._asked_to_wait)
+                    await self._start_again(task)
+            except StillAsking as error:
+                _log.debug("task %s: %s", task.task_id, error)
             except Nameless as error:
                 text = f"The stream broke, and nothing more can be learnt: {error.message} It may still run."
                 await self._record.tell(EventType.LOST, text, happening=Happening.LOST)
             except NorthstarError as error:
                 _log.info("a task's id could not be asked for: %s", error)
-                # Room may be wanting because this very task takes it, or the first start is still under way.
-                if error.is_refusal and not isinstance(error, ConcurrentLimit | Conflict):
-                    await self._give_up(error)
-            else:
-                return True
-            await anyio.sleep(pause)
-            pause = min(pause * 2, self._parts.timing.last_retry_seconds)
+                await self._not_answered(error)
             task = await self._record.task()
+            if task.northstar_task_id is not None and not task.state.ended:
+                return True
+            if not task.state.ended:
+                await anyio.sleep(pause)
+                pause = min(pause * 2, self._parts.timing.last_retry_seconds)
         return False
 
     async def _refuse(self, error: NorthstarError) -> None:
@@ -308,6 +459,8 @@ class Pursuit:
 
 
 def _mark_as_sent(draft: Draft) -> None:
+    if draft.task.start_sent_at is not None:
+        raise LeaseLost  # it was not sent when it was read: somebody else has taken it over meanwhile
     if not draft.task.state.ended:
         draft.learn(start_sent_at=draft.at)
 
@@ -345,7 +498,3 @@ def _heed(draft: Draft, *, status: UpstreamStatus) -> None:
         draft.tell(EventType.STARTED, f"Lightcone says: {status.word}.", happening=Happening.STARTED)
     if status.happening is Happening.PAUSE_CONFIRMED and draft.task.state is State.RUNNING:
         draft.tell(EventType.PAUSED, "Lightcone says that the task is paused.", happening=status.happening)
-
-
-async def _try_again_later(error: NorthstarError) -> None:
-    """The next round does."""

@@ -33,6 +33,11 @@ class State(StrEnum):
         """True for the states that no task leaves."""
         return self in ENDS
 
+    @property
+    def rests(self) -> bool:
+        """True where it has ended and nothing of it can act any more; a task that went out of sight may."""
+        return self.ended and self is not State.UNKNOWN
+
 
 class Happening(StrEnum):
     """A fact that may change a task's state."""

@@ -100,12 +100,20 @@ async def _make(engine: Engine, task: Task, turn: _Turn) -> Steered:
     await turn.ask(await engine.agent(), name)
     took = f"{anyio.current_time() - asked_at:.1f} s"
 
+    was = task.state
+
     def tell(draft: Draft) -> None:
-        if draft.task.state is not turn.state:
+        nonlocal was
+        was = draft.task.state
+        # A resume is written down in any case: what came before it may arrive later, and is to be read as of then.
+        if was is not turn.state or turn is _RESUME:
             draft.tell(turn.type, turn.text, happening=turn.happening)
 
-    was = task.state
     task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
+    if was.ended:
+        return Steered(
+            task=task, words=f"Lightcone confirmed it, but the task has ended meanwhile: {was}.", changed=False
+        )
     if was is turn.state:
         return Steered(task=task, words=turn.words_if_so_already, changed=False)
     return Steered(task=task, words=turn.words.format(took=took))

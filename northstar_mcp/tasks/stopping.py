@@ -29,7 +29,7 @@ async def stop(engine: Engine, task_id: str, *, principal: str) -> Stopped:
         LedgerUnavailable: If it could not be written down; then nothing was done.
     """
     task = await find(engine, task_id, principal=principal)
-    if task.state.ended:
+    if task.state.rests:
         return Stopped(task=task, confirmed=True, done=(f"It had ended before: {task.state}.",))
     (await engine.agent()).check_ready()
     return await engine.see_through(lambda: _stop(engine, task))
@@ -37,20 +37,19 @@ async def stop(engine: Engine, task_id: str, *, principal: str) -> Stopped:
 
 async def _stop(engine: Engine, task: Task) -> Stopped:
     task = await amend(engine.ledger, task.task_id, _ask, clock=engine.clock)
-    if task.state.ended:
+    if task.state.rests:
         return Stopped(task=task, confirmed=True, done=("It ended before anything was sent to Lightcone.",))
-    halted = await halt(engine, task)
+    halted = await halt(engine, task, end=Happening.STOPPED)
 
     def settle(draft: Draft) -> None:
         if halted.confirmed:
             draft.tell(EventType.STOPPED, "Stopped on request: " + " ".join(halted.done), happening=Happening.STOPPED)
 
     task = await amend(engine.ledger, task.task_id, settle, clock=engine.clock)
-    return Stopped(task=task, confirmed=halted.confirmed or task.state.ended, done=halted.done)
+    return Stopped(task=task, confirmed=halted.confirmed or task.state.rests, done=halted.done)
 
 
 def _ask(draft: Draft) -> None:
-    draft.learn(stopping=Happening.STOPPED)
     if draft.task.start_sent_at is None:
         # The follower sends nothing for a task that has ended, and it cannot have begun: the revision says so.
         draft.tell(EventType.STOPPED, "Stopped before it was sent to Lightcone.", happening=Happening.STOPPED)

@@ -151,8 +151,10 @@ def cells() -> Iterator[Cell]:
     """All of them."""
     for plan, (way, tried), name in product(_start_plans(), _WAYS, ("frames", "nowhere")):
         yield Cell(plan=plan, dialect=f"task_id={name}, reattach={way}", reattach=tried)
-    for plan, (way, tried) in product(_lost_start_plans(), _WAYS):
-        yield Cell(plan=plan, dialect=f"reattach={way}", reattach=tried)
+    for plan, (way, tried) in product(_start_plans(), _WAYS):
+        yield Cell(plan=plan, dialect=f"shared_keys=no, reattach={way}", reattach=tried)
+    for plan, (way, tried), shared in product(_lost_start_plans(), _WAYS, ("yes", "no")):
+        yield Cell(plan=plan, dialect=f"shared_keys={shared}, reattach={way}", reattach=tried)
     for plan, name, (way, tried), ids in product(_stream_plans(), _NAMES, _WAYS, ("present", "absent")):
         yield Cell(plan=plan, dialect=f"task_id={name}, reattach={way}, frame_ids={ids}", reattach=tried)
     for plan, (way, tried), told in product(_status_plans(), _WAYS, ("plain", "extra")):

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from northstar_mcp.errors import (
+    Broken,
     Disconnected,
     InvalidRequest,
     KeyMissing,
     NoReattach,
+    NorthstarError,
     NotFound,
     PolicyRefused,
     TimedOut,
@@ -137,22 +139,24 @@ async def test_a_way_back_begins_behind_the_last_frame(mode: str, method: str, p
 @pytest.mark.anyio
 @pytest.mark.parametrize("mode", ["get", "post"])
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "error"),
     [
-        {"status": 404, "text": "404 page not found", "ct": "text/plain"},
-        {"status": 405, "json": {}},
-        {"status": 501, "json": {}, "headers": {"x-should-retry": "false"}},
-        {"json": {"task_id": "t1", "reused": True}},
-        {"json": {"error": "no"}},
-        {"text": "<html>hello</html>", "ct": "text/html"},
+        ({"status": 404, "text": "404 page not found", "ct": "text/plain"}, NotFound),
+        ({"status": 405, "json": {}}, Broken),
+        ({"status": 501, "json": {}, "headers": {"x-should-retry": "false"}}, Broken),
+        ({"json": {"task_id": "t1", "reused": True}}, NoReattach),
+        ({"json": {"error": "no"}}, UnreadableReply),
+        ({"text": "<html>hello</html>", "ct": "text/html"}, UnreadableReply),
     ],
 )
-async def test_an_answer_that_is_no_stream_is_no_way_back(mode: str, answer: dict[str, Any], play: Play) -> None:
+async def test_an_answer_that_is_no_stream_is_told_as_what_it_is(
+    mode: str, answer: dict[str, Any], error: type[NorthstarError], play: Play
+) -> None:
     async with play(answer, reattach=mode) as (client, _):
-        with pytest.raises(NoReattach) as caught:
+        with pytest.raises(error) as caught:
             async with reattach(client):
                 pytest.fail("there is no way")
-    assert not isinstance(caught.value, SecondTask)
+    assert type(caught.value) is error
 
 
 @pytest.mark.anyio

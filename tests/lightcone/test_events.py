@@ -198,6 +198,17 @@ def test_a_frame_that_is_too_large_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert observe(dropped).text.startswith("a frame of 20,000,000 bytes was left out")
 
 
+def test_an_answer_may_be_longer_than_other_events() -> None:
+    long = "x" * (events.MAX_EVENT_CHARACTERS + 1)
+    assert seen({"type": "completed", "result": long}).result == long
+    assert "was left out" in seen({"type": "thinking", "content": long}).text
+
+
+def test_a_frame_of_too_many_parts_is_not_unpacked() -> None:
+    observation = seen('{"type": "completed", "result": [' + '{"a": 1},' * events.MAX_PARTS + "1]}")
+    assert "was left out" in observation.text
+
+
 @pytest.mark.parametrize("data", ["[" * 100_000, '{"a":' * 100 + "1" + "}" * 100, "1" * 10_000])
 def test_json_made_to_break_a_reader_becomes_plain_text(data: str) -> None:
     received = read_event(Frame(data=data))
