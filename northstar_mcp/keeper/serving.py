@@ -28,6 +28,7 @@ from northstar_mcp.keeper.peers import user_of
 from northstar_mcp.keeper.place import Place
 from northstar_mcp.keeper.wire import BYE, FRONT, FULL, STATUS, STOP, TEXT, WELCOME, Lines
 from northstar_mcp.server.signals import an_end
+from northstar_mcp.server.unanswered import bounded
 from northstar_mcp.settings import Settings
 from northstar_mcp.tasks.engine import Engine
 
@@ -134,7 +135,7 @@ class _Keeper:
                 async with anyio.create_task_group() as group:
                     group.start_soon(host.pass_on, texts)
                     async with stdio_server(stdin=cast("Any", host.lines()), stdout=cast("Any", host)) as (read, write):
-                        await lowlevel.run(read, write, lowlevel.create_initialization_options())
+                        await lowlevel.run(*bounded(read, write), lowlevel.create_initialization_options())
                     group.cancel_scope.cancel()
         finally:
             self.hosts.discard(host)

@@ -21,6 +21,7 @@ from mcp.server import MCPServer
 from mcp.server.stdio import stdio_server
 
 from northstar_mcp.server.signals import CLOSING_SECONDS, an_end
+from northstar_mcp.server.unanswered import bounded
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ async def serve(server: MCPServer[Any], *, closing_seconds: float = CLOSING_SECO
             stdio_server(stdin=cast("Any", lines)) as (read, write),
         ):
             try:
-                await lowlevel.run(read, write, lowlevel.create_initialization_options())
+                await lowlevel.run(*bounded(read, write), lowlevel.create_initialization_options())
             finally:
                 end.set()
     except BrokenPipeError:
