@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-lowest lint bench
+.PHONY: help demo test test-lowest lint bench soak fuzz crashes
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
@@ -40,6 +40,15 @@ lint: .venv/ready  ## Style, types, arrows between the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: .venv/ready  ## 200 tasks at once for five minutes, with faults: what is lost, what is left behind (MINUTES=5)
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),5) --tasks 200
+
+fuzz: .venv/ready  ## Odd bytes for the reader of streams, for two minutes (SECONDS=120)
+	$(BIN)/python -m tests.lightcone.fuzzing --seconds $(or $(SECONDS),120)
+
+crashes: .venv/ready  ## Kill the server and the keeper 200 times each, and look for what is lost
+	NORTHSTAR_CRASHES=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 
 bench: .venv/ready  ## Measure: cold start and the way from event to progress
 	$(BIN)/python -m bench.cold_start

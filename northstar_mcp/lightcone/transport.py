@@ -108,8 +108,9 @@ class Transport:
     async def send(self, call: Call) -> Reply:
         """The reply to a call that answers with JSON or with nothing."""
         async with self.stream(call) as response:
-            if call.deletes:
+            if call.deletes and "html" not in response.headers.get("content-type", ""):
                 return Reply(value=None)
+            # A page is a proxy's or a login's: it says nothing of what was asked for.
             body = await self.read(response)
             return Reply(value=self.parse(body, response) if body.strip() else None)
 

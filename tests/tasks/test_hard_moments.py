@@ -98,6 +98,18 @@ async def test_a_task_found_again_past_its_limit_keeps_the_answer_that_it_has(wo
     assert (task.state, task.result) == (State.COMPLETED, "THE ANSWER")
 
 
+async def test_a_clock_that_has_jumped_does_not_end_a_task_that_runs(workshop: Workshop) -> None:
+    """Found again two days after its start, as the wall clock has it, and alive: Lightcone keeps the limit too."""
+    then = SystemClock().now() - timedelta(days=2)
+    async with visiting(step_seconds=0.1) as lightcone:
+        name = await lightcone.start("[steps=25] [result=THE ANSWER]")
+        known = {"northstar_task_id": name, "state": State.RUNNING, "created_at": then, "started_at": then}
+        task = await _written_down(workshop, start_sent_at=then, **known)
+        async with workshop.engine(lightcone) as core:
+            task = await core.ended(task)
+    assert (task.state, task.result) == (State.COMPLETED, "THE ANSWER")
+
+
 # ---- the start
 
 
@@ -249,6 +261,26 @@ async def test_a_failure_after_a_stop_that_reached_nobody_is_the_tasks_own(works
     assert not stopped.confirmed
     assert task.state is State.FAILED
     assert task.error is not None
+
+
+async def test_a_page_in_place_of_an_answer_confirms_no_termination(workshop: Workshop) -> None:
+    async with workshop.open(step_seconds=0.1) as core:
+        page: dict[str, Any] = {"body": "<html>Sign in</html>", "headers": {"content-type": "text/html"}}
+        core.lightcone.faults.add(_fault("/computers/*", method="DELETE", **page))
+        task = await core.started("[steps=50]")
+        unconfirmed = await stop(core.engine, task.task_id, principal="local")
+        confirmed = await stop(core.engine, task.task_id, principal="local")
+    assert (unconfirmed.confirmed, confirmed.confirmed) == (False, True)
+    assert (unconfirmed.task.state, confirmed.task.state) == (State.PAUSED, State.STOPPED)
+
+
+async def test_a_task_whose_end_was_written_down_by_another_is_followed_no_more(workshop: Workshop) -> None:
+    """Its stream may stay silent for ever: a terminated computer says nothing."""
+    async with workshop.open(step_seconds=0.1) as core:
+        task = await core.started("[wedge at 2] [steps=50]")
+        await stop(core.engine, task.task_id, principal="local")
+        while core.engine.statistics().following:  # noqa: ASYNC110 - nothing tells of it, and the fixture bounds the time
+            await anyio.sleep(0.02)
 
 
 async def test_a_task_that_was_resumed_elsewhere_is_running(workshop: Workshop) -> None:
