@@ -305,20 +305,24 @@ class Pursuit:
                         "the stream broke, and could not be opened again in time; its end was asked for"
                     )
                 is_gone = missing >= _MISSING_AT_LAST and anyio.current_time() >= gone_since + timing.settle_seconds
-                if await self._settle(status, is_gone=is_gone, silent=anyio.current_time() - broke_at):
+                if await self._settle(task, status, is_gone=is_gone, silent=anyio.current_time() - broke_at):
                     return
             await anyio.sleep(pause)
             pause = min(pause * 2, timing.last_retry_seconds)
 
-    async def _settle(self, status: UpstreamStatus | None, *, is_gone: bool, silent: float) -> bool:
-        """Write down an end that no stream brought; True where the task has ended."""
+    async def _settle(self, asked: Task, status: UpstreamStatus | None, *, is_gone: bool, silent: float) -> bool:
+        """Write down an end that no stream brought; True where the task has ended.
+
+        Args:
+            asked: The task as it stood before Lightcone was asked for `status`.
+        """
         if is_gone:
             text = "Lightcone does not know this task any more, and did not say how it ended."
             await self._record.tell(EventType.LOST, text, happening=Happening.LOST)
         elif status is not None and status.ends:
             await self._record.write(partial(_end, status=status))
         elif status is not None:
-            await self._record.write(partial(_heed, status=status))
+            await self._record.write(partial(_heed, status=status, asked=asked))
             if silent >= self._parts.timing.settle_seconds:
                 await self._steps_used_up(silent)
         return (await self._record.task()).state.ended
@@ -489,9 +493,9 @@ def _end(draft: Draft, *, status: UpstreamStatus) -> None:
     draft.tell(_ENDINGS[happening], text, happening=happening, result=status.result, error=error)
 
 
-def _heed(draft: Draft, *, status: UpstreamStatus) -> None:
-    """What Lightcone says of a task that goes on."""
-    if draft.task.state.ended:
+def _heed(draft: Draft, *, status: UpstreamStatus, asked: Task) -> None:
+    """What Lightcone says of a task that goes on. What was learnt since it was asked is newer: a pause may be over by now."""
+    if draft.task.revision != asked.revision:
         return
     draft.learn(upstream_status=status.word, computer_id=status.computer_id)
     if status.happening is None and draft.task.state is State.STARTING:

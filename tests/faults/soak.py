@@ -204,7 +204,7 @@ class Dice(Faults):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.rolled: Counter[str] = Counter()
-        self._dice = random.Random(seed)  # noqa: S311 - for faults, not for secrets
+        self._dice = random.Random(seed)
 
     @override
     def take(self, method: str, path: str) -> Deed | None:
@@ -295,7 +295,7 @@ class Load:
                     group.start_soon(self._call, caller, until)
 
     async def _call(self, caller: int, until: float) -> None:
-        dice = random.Random(f"{self._plan.seed} {caller}")  # noqa: S311 - for moments, not for secrets
+        dice = random.Random(f"{self._plan.seed} {caller}")
         await anyio.sleep(caller * WAVES // self._plan.tasks)
         while anyio.current_time() < until:
             self.unfinished += 1

@@ -62,7 +62,7 @@ class Seen:
 @pytest.mark.anyio
 @pytest.mark.timeout(60 + KILLS * 10)
 async def test_no_kill_loses_a_task_or_starts_one_twice(place: Place) -> None:
-    dice = random.Random(SEED)  # noqa: S311 - for moments, not for secrets
+    dice = random.Random(SEED)
     env = {**os.environ, **place.env, "NORTHSTAR_MCP_LEASE_SECONDS": "1"}
     started, seen = 0, Seen(place.lightcone.url)
     for _ in range(KILLS):
