@@ -221,6 +221,7 @@ def _client_of(settings: Settings) -> "LightconeClient":
         extra_headers={name: value.get_secret_value() for name, value in settings.custom_headers.items()},
         reattach=settings.reattach,
         screen_hosts=settings.screenshot_hosts,
+        censor=Redactor(secrets_of(settings)).text,  # a proxy may repeat the headers that it was sent
         # Companies' proxies and certificates are set in the environment. What runs on this machine no proxy can reach.
         trust_env=not _is_on_this_machine(settings.base_url),
     )

@@ -127,7 +127,7 @@ _HostsOrAll: TypeAlias = Annotated[
     Expected('a list of host names without a port, such as "example.com", "*.example.com" or "*"', empty_counts=True),
 ]
 _Kinds: TypeAlias = Annotated[
-    frozenset[Literal["browser", "desktop"]],
+    frozenset[Literal["desktop", "browser"]],
     BeforeValidator(_listed),
     Expected('a list of "browser" and "desktop"', empty_counts=True),
 ]

@@ -27,9 +27,11 @@ def check_change(stored: Task, change: Change) -> None:
 
 
 def _check_identity(stored: Task, task: Task) -> None:
-    for name in ("task_id", "principal", "fingerprint", "caller_key", "created_at", "request"):
+    for name in ("task_id", "principal", "fingerprint", "created_at", "request"):
         if getattr(stored, name) != getattr(task, name):
             raise ChangeInvalid(f"{name} of {stored.task_id} is written once and cannot change")
+    if task.caller_key not in (stored.caller_key, None):
+        raise ChangeInvalid(f"caller_key of {stored.task_id} is written once, and can only be given back")
 
 
 def _check_numbers(stored: Task, change: Change) -> None:

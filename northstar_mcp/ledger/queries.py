@@ -24,6 +24,11 @@ TASK_REPEATED: Final = (
     " AND t.created_at >= ? ORDER BY t.created_at DESC LIMIT 1"
 )
 
+# How many tasks of a principal and an account have not ended.
+COUNT_UNFINISHED: Final = (
+    "SELECT count(*) FROM tasks t WHERE t.principal = ? AND t.ended = 0 AND json_extract(t.body, '$.account') = ?"
+)
+
 # A principal's tasks in some states, newest first, from the beginning.
 PAGE: Final = (
     f"{_TASKS} WHERE t.principal = ? AND t.state IN (SELECT value FROM json_each(?))"
@@ -53,7 +58,7 @@ ADD_REQUEST: Final = "INSERT INTO requests (task_id, body) VALUES (?, ?)"
 
 # The task as it stands after a change.
 CHANGE_TASK: Final = (
-    "UPDATE tasks SET state = ?, ended = ?, revision = ?, seq = ?, body = ?, change = ?, changed_by = ?"
+    "UPDATE tasks SET caller_key = ?, state = ?, ended = ?, revision = ?, seq = ?, body = ?, change = ?, changed_by = ?"
     " WHERE task_id = ?"
 )
 

@@ -1,6 +1,7 @@
 """What is asked outside a transaction: each function is one question to a read-only connection."""
 
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from northstar_mcp.ledger.rows import column
 from northstar_mcp.ledger.screens import ScreenFolder
 from northstar_mcp.tasks.model import Event, Receipt, Screen, Task
 from northstar_mcp.tasks.states import State
+
+_log = logging.getLogger(__name__)
 
 
 def task(connection: sqlite3.Connection, task_id: str) -> Task | None:
@@ -27,7 +30,16 @@ def page(
     else:
         owner = column(principal)
         found = connection.execute(queries.PAGE_BEFORE, (owner, wanted, column(before), owner, limit))
-    return [rows.task_of(row) for row in found]
+    return [task for row in found if (task := _readable(row)) is not None]
+
+
+def _readable(row: rows.Row) -> Task | None:
+    """The task of a row; None where it cannot be read: a newer version may have written it. The others are not its fault."""
+    try:
+        return rows.task_of(row)
+    except (ValueError, KeyError, TypeError):
+        _log.warning("the record of task %s cannot be read and is left out", rows.text_of(row[0]))
+        return None
 
 
 def unfinished(connection: sqlite3.Connection) -> Sequence[str]:

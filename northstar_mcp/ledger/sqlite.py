@@ -67,13 +67,14 @@ class SqliteLedger:
 
     # ---- tasks
 
-    async def add(self, task: Task, *, repeats_since: datetime) -> Task:
+    async def add(self, task: Task, *, repeats_since: datetime, most: int | None = None) -> Task:
         """Write a new task, unless one stands that it repeats; answer the one that stands.
 
         Raises:
+            TooMany: If it repeats none, and `most` tasks of its principal and account are unfinished.
             ChangeInvalid: If a task with this id stands already, or the new one claims to have events.
         """
-        return await self._writer.submit(partial(work.add_task, task=task, repeats_since=repeats_since))
+        return await self._writer.submit(partial(work.add_task, task=task, repeats_since=repeats_since, most=most))
 
     async def get(self, task_id: str) -> Task | None:
         return await self._readers.ask(partial(reading.task, task_id=task_id))

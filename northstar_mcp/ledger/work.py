@@ -9,18 +9,20 @@ from datetime import datetime
 
 from northstar_mcp.ledger import queries, rows
 from northstar_mcp.ledger.checks import ChangeInvalid, RepeatedFrame, check_change
-from northstar_mcp.ledger.rows import column, micros
+from northstar_mcp.ledger.rows import column, micros, optional_column
 from northstar_mcp.ledger.screens import Pictures
 from northstar_mcp.ledger.writer import Transaction
 from northstar_mcp.tasks.model import Change, Lease, Task
-from northstar_mcp.tasks.ports import LeaseLost, Moved
+from northstar_mcp.tasks.ports import LeaseLost, Moved, TooMany
 
 
-def add_task(transaction: Transaction, task: Task, repeats_since: datetime) -> Task:
+def add_task(transaction: Transaction, task: Task, repeats_since: datetime, most: int | None) -> Task:
     """Write the task, or answer the one that it repeats."""
     standing = _repeated(transaction.connection, task, repeats_since)
     if standing is not None:
         return standing
+    if most is not None:
+        _check_count(transaction.connection, task, most)
     if task.seq != 0:
         raise ChangeInvalid(f"{task.task_id} is new and has no events yet, so its seq must be 0, not {task.seq}")
     number = transaction.count_change(task.task_id)
@@ -31,6 +33,12 @@ def add_task(transaction: Transaction, task: Task, repeats_since: datetime) -> T
         raise ChangeInvalid(f"a task {task.task_id} stands already") from error
     transaction.connection.execute(queries.ADD_REQUEST, (column(task.task_id), rows.request_body(task.request)))
     return task
+
+
+def _check_count(connection: sqlite3.Connection, task: Task, most: int) -> None:
+    (unfinished,) = connection.execute(queries.COUNT_UNFINISHED, (column(task.principal), task.account)).fetchone()
+    if unfinished >= most:
+        raise TooMany(unfinished)
 
 
 def _repeated(connection: sqlite3.Connection, task: Task, repeats_since: datetime) -> Task | None:
@@ -50,7 +58,8 @@ def record_change(transaction: Transaction, change: Change, pictures: Pictures) 
     task = change.task
     number = transaction.count_change(task.task_id)
     connection.execute(
-        queries.CHANGE_TASK, (*rows.task_standing(task), number, transaction.origin, column(task.task_id))
+        queries.CHANGE_TASK,
+        (optional_column(task.caller_key), *rows.task_standing(task), number, transaction.origin, column(task.task_id)),
     )
     _add_events(connection, change)
     connection.executemany(queries.PUT_RECEIPT, [rows.receipt_row(receipt) for receipt in change.receipts])

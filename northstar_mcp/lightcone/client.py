@@ -54,6 +54,7 @@ class LightconeClient:
         stream_read_timeout_seconds: How long a stream may send no byte at all. Lightcone pings every 20 s.
         screen_hosts: Patterns such as "*.tzafon.ai" of hosts from which pictures may be fetched; None for Tzafon's
             own. The host of `base_url` is always allowed.
+        censor: Takes out of a text of Lightcone's what nobody shall read, beyond the key: errors quote such texts.
         trust_env: Whether httpx may read the environment for proxies and certificates (HTTPS_PROXY, SSL_CERT_FILE).
         sleep: Waits between attempts.
         random: Dice for the jitter of these pauses, from [0, 1).
@@ -72,6 +73,7 @@ class LightconeClient:
         stream_read_timeout_seconds: float = 90.0,
         screen_hosts: frozenset[str] | None = None,
         trust_env: bool = False,
+        censor: Callable[[str], str] | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = roll,
     ) -> None:
@@ -85,6 +87,7 @@ class LightconeClient:
             max_retries=max_retries,
             extra_headers=extra_headers or {},
             trust_env=trust_env,
+            censor=censor,
             sleep=sleep,
             random=random,
         )

@@ -65,6 +65,7 @@ class Transport:
         max_retries: int,
         extra_headers: Mapping[str, str],
         trust_env: bool,
+        censor: Callable[[str], str] | None,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
     ) -> None:
@@ -75,6 +76,7 @@ class Transport:
         self._max_retries = max_retries
         self._extra_headers = dict(extra_headers)
         self._trust_env = trust_env
+        self._censor = censor
         self._sleep = sleep
         self._random = random
         self._http: httpx.AsyncClient | None = None
@@ -143,8 +145,9 @@ class Transport:
         return value
 
     def censored(self, text: str) -> str:
-        """The text without the key."""
-        return text.replace(self._key, "[key]") if len(self._key) > 3 else text
+        """The text without the key, and without whatever else the client was told to take out."""
+        text = text.replace(self._key, "[key]") if len(self._key) > 3 else text
+        return text if self._censor is None else self._censor(text)
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[httpx.Response]:

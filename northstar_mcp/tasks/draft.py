@@ -162,6 +162,8 @@ class Draft:
             paused_at_step=paused_at_step if state is State.PAUSED else None,
             result=result if result is not None else self.task.result,
             error=error if error is not None else self.task.error,
+            # Nothing was done under it: the same call may be made again.
+            caller_key=None if happening is Happening.START_REFUSED else self.task.caller_key,
             started_at=self.task.started_at or (None if state.ended or state is State.STARTING else self.at),
             ended_at=self.at if state.ended else None,
         )

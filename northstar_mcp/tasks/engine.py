@@ -14,8 +14,9 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from northstar_mcp.errors import Disconnected, LedgerUnavailable, NorthstarError
+from northstar_mcp.errors import Disconnected, LedgerUnavailable
 from northstar_mcp.tasks.follower import follow
+from northstar_mcp.tasks.orphans import settle_orphan
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.policy import Policy
 from northstar_mcp.tasks.ports import Agent, Clock, Feed, Ledger
@@ -45,6 +46,7 @@ class Engine(Parts):
     _group: TaskGroup
     _holder: str = field(default_factory=lambda: secrets.token_hex(8))
     _following: set[str] = field(default_factory=set)
+    _unreadable: set[str] = field(default_factory=set)
 
     def follow(self, task_id: str) -> None:
         """See to it that this process follows the task, unless another does. Returns at once."""
@@ -79,11 +81,17 @@ class Engine(Parts):
                 outcome.append(await work())
             except Exception as error:  # noqa: BLE001 - it is the caller's, and raised there
                 failure.append(error)
+                if not is_awaited:
+                    _log.warning("what an aborted call had begun failed: %s", error)
             finally:
                 done.set()
 
+        is_awaited = True
         self._group.start_soon(run)
-        await done.wait()
+        try:
+            await done.wait()
+        finally:
+            is_awaited = False
         if failure:
             raise failure[0]
         if not outcome:
@@ -104,14 +112,32 @@ class Engine(Parts):
         while True:
             try:
                 for task_id in await self.ledger.unfinished():
-                    if task_id not in self._following and await self._is_ours(task_id):
-                        self.follow(task_id)
-            except NorthstarError as error:
+                    if task_id not in self._following:
+                        await self._take_up(task_id)
+            except LedgerUnavailable as error:
                 _log.warning("unfinished tasks could not be looked for; it is tried again: %s", error)
             await anyio.sleep(self.timing.sweep_seconds)
 
+    async def _take_up(self, task_id: str) -> None:
+        """Follow a task that nobody may be following, if it is ours to follow. One that cannot be read harms no other."""
+        try:
+            task = await self.ledger.get(task_id)
+            if task is not None and task.account == self.account:
+                self.follow(task_id)
+            elif task is not None:
+                await settle_orphan(self, task, holder=self._holder)
+        except LedgerUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - as said
+            if task_id not in self._unreadable:
+                self._unreadable.add(task_id)
+                _log.exception("task %s cannot be taken up", task_id)
+
     async def _is_ours(self, task_id: str) -> bool:
-        task = await self.ledger.get(task_id)
+        try:
+            task = await self.ledger.get(task_id)
+        except (ValueError, KeyError, TypeError):  # it cannot be read: the sweep says so
+            return False
         return task is not None and task.account == self.account
 
 

@@ -75,7 +75,7 @@ class Task:
         account: Which Lightcone address and key it was started with (a fingerprint); only these can follow it.
         idempotency_key: What Lightcone is sent with the start, and with every retry of it.
         fingerprint: Of the caller's normalised arguments; equal for repeats of one call.
-        caller_key: The `idempotency_key` that the caller gave, if any.
+        caller_key: The `idempotency_key` that the caller gave, if any; given back where the start was refused.
         revision: Grows by one with every change; a change names the revision it was decided on.
         seq: Number of the last event; 0 before the first.
         last_upstream_id: Lightcone's own id of the last frame that was recorded (SSE `id:`).

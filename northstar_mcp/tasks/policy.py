@@ -64,14 +64,13 @@ class Policy:
         self._check_host(request)
         return Admitted(request=request, clamped=tuple(clamped))
 
-    def check_count(self, unfinished: int) -> None:
-        """Raises PolicyRefused where one more unfinished task would be too many."""
-        if self.max_concurrent_tasks is not None and unfinished >= self.max_concurrent_tasks:
-            raise PolicyRefused(
-                f"{unfinished} tasks are unfinished, and this server allows {self.max_concurrent_tasks} at once.",
-                remedy="Wait for one to end (wait_for_tasks), then start this one again.",
-                sent=False,
-            )
+    def too_many(self, unfinished: int) -> PolicyRefused:
+        """What is said where one more unfinished task would be too many."""
+        return PolicyRefused(
+            f"{unfinished} tasks are unfinished, and this server allows {self.max_concurrent_tasks} at once.",
+            remedy="Wait for one to end (wait_for_tasks), then start this one again.",
+            sent=False,
+        )
 
     def _limit_numbers(self, request: TaskRequest, say: Callable[[str], None]) -> TaskRequest:
         if self.max_steps is not None and request.max_steps > self.max_steps:

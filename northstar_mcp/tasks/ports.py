@@ -27,6 +27,18 @@ class Moved(Exception):
     """The task is no longer at the revision the change was decided on: read it again and decide again."""
 
 
+class TooMany(Exception):
+    """One more unfinished task would be more than is allowed. Nothing was written.
+
+    Attributes:
+        unfinished: How many there are.
+    """
+
+    def __init__(self, unfinished: int) -> None:
+        super().__init__(f"{unfinished} tasks are unfinished")
+        self.unfinished = unfinished
+
+
 class LeaseLost(Exception):
     """Another holder follows this task now: stop at once and write nothing more."""
 
@@ -127,12 +139,18 @@ class Ledger(Protocol):
     Safe for several tasks of one process and for several processes at once.
     """
 
-    async def add(self, task: Task, *, repeats_since: datetime) -> Task:
+    async def add(self, task: Task, *, repeats_since: datetime, most: int | None = None) -> Task:
         """Write a new task, unless one stands that it repeats; answer the one that stands.
 
         A task repeats another of the same principal if both carry the same `caller_key`, or if neither carries one, the
-        fingerprints are equal, and the other was created at or after `repeats_since` and has not ended. The check and the writing
+        fingerprints are equal, and the other was created at or after `repeats_since` and has not ended. The checks and the writing
         are one.
+
+        Args:
+            most: How many tasks of this principal and account may be unfinished, this one included.
+
+        Raises:
+            TooMany: If there are as many already, and the task repeats none.
         """
         ...
 

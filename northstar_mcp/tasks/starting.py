@@ -5,14 +5,11 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 from northstar_mcp.errors import Conflict
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import Task, TaskRequest
-from northstar_mcp.tasks.states import State
-
-_UNFINISHED: Final = frozenset(state for state in State if not state.ended)
+from northstar_mcp.tasks.ports import TooMany
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,27 +48,16 @@ async def start(engine: Engine, request: TaskRequest, *, principal: str, caller_
         created_at=now,
         updated_at=now,
     )
-    await _check_count(engine, wanted)
-    task = await engine.ledger.add(wanted, repeats_since=now - timedelta(seconds=engine.timing.repeat_seconds))
+    since = now - timedelta(seconds=engine.timing.repeat_seconds)
+    try:
+        task = await engine.ledger.add(wanted, repeats_since=since, most=engine.policy.max_concurrent_tasks)
+    except TooMany as error:
+        raise engine.policy.too_many(error.unfinished) from None
     if task.fingerprint != wanted.fingerprint:
         raise Conflict(f"This idempotency_key was used before for other work: task {task.task_id}.", sent=False)
     if not task.state.ended:
         engine.follow(task.task_id)
     return Started(task=task, reused=task.task_id != task_id)
-
-
-async def _check_count(engine: Engine, wanted: Task) -> None:
-    limit = engine.policy.max_concurrent_tasks
-    if limit is None:
-        return
-    unfinished = await engine.ledger.page(wanted.principal, states=_UNFINISHED, limit=max(limit, 1), before=None)
-    if not any(_repeats(wanted, task) for task in unfinished):
-        engine.policy.check_count(len(unfinished))
-
-
-def _repeats(wanted: Task, other: Task) -> bool:
-    """Whether the ledger may find that `wanted` repeats this unfinished task. The ledger decides; this only lets it."""
-    return other.fingerprint == wanted.fingerprint and other.caller_key == wanted.caller_key
 
 
 def _fingerprint(request: TaskRequest, *, account: str) -> str:

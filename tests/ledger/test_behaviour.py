@@ -8,7 +8,7 @@ import pytest
 
 from northstar_mcp.ledger import ChangeInvalid, RepeatedFrame
 from northstar_mcp.tasks.model import Change, Event, EventType, ReceiptState, Screen, Task, TaskError, TaskRequest
-from northstar_mcp.tasks.ports import LeaseLost, Moved
+from northstar_mcp.tasks.ports import LeaseLost, Moved, TooMany
 from northstar_mcp.tasks.states import Happening, State
 
 from .builders import LONG_AGO, NOON, a_receipt, a_step, a_task, an_event, at
@@ -67,6 +67,8 @@ async def test_a_task_is_read_as_it_was_written(ledger: AnyLedger) -> None:
         clamped=("max_steps was 900", "and so on"),
         start_sent_at=at(2),
         stopping=Happening.STOPPED,
+        paused_at_step=3,
+        name_asked_at=at(2),
         second_task_id="nst_second",
         started_at=at(3),
         ended_at=at(4),
@@ -112,6 +114,27 @@ async def test_a_task_that_has_ended_is_not_repeated(ledger: AnyLedger) -> None:
     await ledger.record(a_step(first, state=State.COMPLETED))
     second = a_task("task_2", fingerprint="same")
     assert await added(ledger, second) == second
+
+
+async def test_unfinished_tasks_are_counted_where_one_is_added(ledger: AnyLedger) -> None:
+    mine = replace(a_task("task_1", caller_key="mine"), account="one")
+    await added(ledger, mine)
+    await added(ledger, replace(a_task("task_2"), account="another"))
+    await added(ledger, replace(a_task("task_3", principal="bob"), account="one"))
+    with pytest.raises(TooMany) as refused:
+        await ledger.add(replace(a_task("task_4"), account="one"), repeats_since=NOON, most=1)
+    assert refused.value.unfinished == 1
+    assert await ledger.get("task_4") is None
+    again = replace(a_task("task_5", caller_key="mine"), account="one")
+    assert (await ledger.add(again, repeats_since=NOON, most=1)).task_id == "task_1"
+    assert (await ledger.add(replace(a_task("task_6"), account="one"), repeats_since=NOON, most=2)).task_id == "task_6"
+
+
+async def test_a_key_that_was_given_back_can_be_used_again(ledger: AnyLedger) -> None:
+    first = await added(ledger, a_task("task_1", caller_key="mine"))
+    refused = a_step(first, state=State.FAILED)
+    await ledger.record(replace(refused, task=replace(refused.task, caller_key=None)))
+    assert (await added(ledger, a_task("task_2", caller_key="mine"))).task_id == "task_2"
 
 
 async def test_the_window_for_repeats_includes_its_first_moment(ledger: AnyLedger) -> None:

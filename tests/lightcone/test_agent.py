@@ -21,6 +21,7 @@ from northstar_mcp.errors import (
 )
 from northstar_mcp.lightcone.agent import LightconeAgent, SecondTask
 from northstar_mcp.lightcone.client import LightconeClient
+from northstar_mcp.redaction import Redactor
 from northstar_mcp.tasks.model import EventType, Identified, TaskRequest
 from northstar_mcp.tasks.ports import Agent, EventStream
 from northstar_mcp.tasks.states import Happening
@@ -256,3 +257,13 @@ async def test_a_look_that_fails_says_how(answer: dict[str, Any], error: type[Ex
     async with play({"json": answer}) as (client, _):
         with pytest.raises(error):
             await LightconeAgent(client).look("c")
+
+
+@pytest.mark.anyio
+async def test_a_secret_header_that_a_proxy_repeats_is_taken_out_of_the_error(play: Play) -> None:
+    answer = {"status": 400, "text": "bad gateway: Proxy-Token pt_9f8e7d6c5b4a3921", "ct": "text/plain"}
+    async with play(answer, censor=Redactor(["pt_9f8e7d6c5b4a3921"]).text) as (client, _):
+        with pytest.raises(NorthstarError) as caught:
+            await client.retrieve_status("t1")
+    assert "pt_9f8e7d6c5b4a3921" not in str(caught.value)
+    assert "bad gateway" in str(caught.value)

@@ -74,9 +74,7 @@ def test_a_kind_that_is_not_given_is_held_to_the_list_as_well() -> None:
         browsers.admit(_request(kind="desktop"))
 
 
-def test_one_task_too_many_is_refused() -> None:
-    Policy(max_concurrent_tasks=2).check_count(1)
-    with pytest.raises(PolicyRefused):
-        Policy(max_concurrent_tasks=2).check_count(2)
-    with pytest.raises(PolicyRefused):
-        Policy(max_concurrent_tasks=0).check_count(0)
+def test_one_task_too_many_is_told_with_what_is_allowed() -> None:
+    error = Policy(max_concurrent_tasks=2).too_many(3)
+    assert str(error) == "3 tasks are unfinished, and this server allows 2 at once."
+    assert (error.sent, error.remedy.startswith("Wait")) == (False, True)

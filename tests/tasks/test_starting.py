@@ -5,6 +5,7 @@ import anyio.lowlevel
 import pytest
 
 from northstar_mcp.errors import Conflict, KeyMissing, PolicyRefused
+from northstar_mcp.simulator import Fault
 from northstar_mcp.tasks.policy import Policy
 from northstar_mcp.tasks.starting import Started
 from northstar_mcp.tasks.states import State
@@ -89,6 +90,39 @@ async def test_too_many_unfinished_tasks_are_refused_but_a_repeat_is_not(worksho
         with pytest.raises(PolicyRefused, match="1 at once"):
             await core.start("[steps=2]")
         assert (await core.start(LONG)).task.task_id == first.task.task_id
+
+
+async def test_starts_at_once_are_counted_one_by_one(workshop: Workshop) -> None:
+    refused: list[str] = []
+    async with workshop.open(policy=Policy(max_concurrent_tasks=2)) as core, anyio.create_task_group() as group:
+
+        async def ask(number: int) -> None:
+            try:
+                await core.start(f"[steps=30] {number}")
+            except PolicyRefused as error:
+                refused.append(str(error))
+
+        for number in range(8):
+            group.start_soon(ask, number)
+    assert len(refused) == 6
+
+
+async def test_a_key_of_an_ended_task_is_answered_also_where_there_is_no_room(workshop: Workshop) -> None:
+    async with workshop.open(policy=Policy(max_concurrent_tasks=1)) as core:
+        first = await core.ended((await core.start("[steps=1]", key="mine")).task)
+        await core.start(LONG)
+        assert (await core.start("[steps=1]", key="mine")).task.task_id == first.task_id
+
+
+async def test_a_key_whose_start_was_refused_can_be_used_again(workshop: Workshop) -> None:
+    """The remedy says: the same arguments."""
+    async with workshop.open() as core:
+        no_credits = {"match": {"path": "/agent/tasks/stream"}, "do": {"status": 402, "body": {"error": "no credits"}}}
+        core.lightcone.faults.add(Fault.model_validate(no_credits))
+        refused = await core.ended((await core.start("[steps=2]", key="mine")).task)
+        again = await core.start("[steps=2]", key="mine")
+        assert (again.reused, (await core.ended(again.task)).state) == (False, State.COMPLETED)
+        assert (await core.task(refused)).error is not None
 
 
 async def test_a_start_that_is_aborted_leaves_a_task_that_runs(workshop: Workshop) -> None:

@@ -34,7 +34,7 @@ class StartTask(Arguments):
         ),
     ]
     kind: Annotated[
-        Literal["browser", "desktop"] | None,
+        Literal["desktop", "browser"] | None,
         Field(description="Default: browser with start_url, else desktop."),
     ] = None
     start_url: Annotated[str | None, Field(max_length=8192, description="Page to open first, in a browser.")] = None
