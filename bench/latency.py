@@ -53,6 +53,7 @@ async def _measure(base_url: str, steps: int) -> tuple[Moments, Moments, Moments
             "TZAFON_API_KEY": "sk_bench",
             "LIGHTCONE_BASE_URL": base_url,
             "NORTHSTAR_MCP_DATA_DIR": folder,
+            "NORTHSTAR_MCP_KEEPER": "off",
         }
         ours = StdioServerParameters(command=sys.executable, args=["-m", "northstar_mcp"], env=env)
         async with Client(stdio_client(ours)) as client:

@@ -1,4 +1,5 @@
-"""The server process is killed with SIGKILL at random moments, over and over: every task is started once and ends in the record.
+"""The process that does the work is killed with SIGKILL at random moments, over and over: every task is started once and ends in the
+record. In turn that is a server of its own, as without a keeper, and the keeper, whose hosts then go on with another.
 
 `NORTHSTAR_CRASHES=200` makes it as many kills as that; the seed is in the test, so that a run can be had again.
 """
@@ -6,8 +7,10 @@
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from mcp.client.stdio import stdio_client
 from northstar_mcp.ledger import open_ledger
 from northstar_mcp.tasks.model import Event, Task
 from tests.faults.witness import of_the_events
-from tests.hosts.conftest import SERVER, Launch, Lightcone, Place, launch
+from tests.hosts.conftest import SERVER, Launch, Lightcone, Place, launch, place
 
 KILLS = int(os.environ.get("NORTHSTAR_CRASHES", "20"))
 SEED = 20261121
@@ -32,7 +35,7 @@ _INITIALIZE = {
     "clientInfo": {"name": "crash", "version": "1"},
 }
 
-__all__ = ["launch"]  # the fixture
+__all__ = ["launch", "place"]  # the fixtures
 
 
 @pytest.fixture
@@ -41,8 +44,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def place(launch: Launch, tmp_path: Path) -> Place:
-    return Place(Lightcone(launch("northstar_mcp.simulator", "--step-seconds", "0.05")), tmp_path)
+def lightcone(launch: Launch) -> Lightcone:
+    return Lightcone(launch("northstar_mcp.simulator", "--step-seconds", "0.05"))
 
 
 class Seen:
@@ -61,6 +64,7 @@ class Seen:
 
 @pytest.mark.anyio
 @pytest.mark.timeout(60 + KILLS * 10)
+@pytest.mark.parametrize("road", ["stdio", "keeper"])
 async def test_no_kill_loses_a_task_or_starts_one_twice(place: Place) -> None:
     dice = random.Random(SEED)
     env = {**os.environ, **place.env, "NORTHSTAR_MCP_LEASE_SECONDS": "1"}
@@ -70,11 +74,31 @@ async def test_no_kill_loses_a_task_or_starts_one_twice(place: Place) -> None:
         async with process:
             started += await _start_some(process, dice, number=started)
             await anyio.sleep(dice.uniform(0, 0.6))
+            for pid in _keepers(place):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await anyio.sleep(dice.uniform(0, 0.6) if place.runtime else 0)
             process.kill()
         await anyio.to_thread.run_sync(seen.look)
     await _finish(env)
     await anyio.to_thread.run_sync(seen.look)
     await _check(place, seen)
+
+
+def _keepers(place: Place) -> list[int]:
+    """The processes that work for this place's hosts in the background."""
+    if place.runtime is None:
+        return []
+    found = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [int(entry.name) for entry in found if _is_keeper(entry, os.fsencode(place.runtime))]
+
+
+def _is_keeper(process: Path, runtime: bytes) -> bool:
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"northstar_mcp.keeper" in words and any(word.startswith(runtime) for word in words)
 
 
 async def _start_some(process: Any, dice: random.Random, *, number: int) -> int:

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from tests.faults.cells import STEPS, Cell, cells
+from tests.faults.conftest import MATRIX
 from tests.faults.witness import faults_of
 from tests.tasks.conftest import Workshop
 
@@ -29,7 +30,7 @@ def test_the_matrix_is_as_large_as_promised() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("share", range(SHARES))
-async def test_no_cell_is_lost(share: int, tmp_path: Path) -> None:
+async def test_no_cell_is_lost(share: int, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     lost: dict[str, list[str]] = {}
     limiter = anyio.CapacityLimiter(AT_ONCE)
 
@@ -42,6 +43,7 @@ async def test_no_cell_is_lost(share: int, tmp_path: Path) -> None:
     async with anyio.create_task_group() as group:
         for number, cell in enumerate(dealt):
             group.start_soon(run, number, cell)
+    pytestconfig.stash[MATRIX].append((len(dealt), len(lost)))
     assert not lost, f"{len(dealt)} cells tried, {len(lost)} lost:\n" + "\n".join(
         f"  {cell}: {'; '.join(found)}" for cell, found in sorted(lost.items())
     )
