@@ -1,6 +1,7 @@
 """`northstar-mcp keeper status|stop|logs`: the processes that work for this user's hosts in the background."""
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -59,9 +60,10 @@ def stop(context: click.Context, *, every: bool) -> None:
     from northstar_mcp.keeper import asking
 
     place = _place(context)
-    stopping = [one for one in _found(place) if every or one.place.name == place.name]
+    found = _found(place)
+    stopping = [one for one in found if every or one.place.name == place.name]
     if not stopping:
-        print("No keeper runs" + ("." if every else " with these settings."))
+        print("No keeper runs." if not found else f"No keeper runs with these settings{_others(len(found))}.")
     unmoved = [one for one in stopping if not _stopped(one, asking.stop(one))]
     if unmoved:
         names = ", ".join(str((one.facts or {}).get("pid", one.place.name)) for one in unmoved)
@@ -77,8 +79,16 @@ def logs(context: click.Context, *, every: bool) -> None:
     from northstar_mcp.keeper.asking import log_of, logs_in
 
     place = _place(context)
-    for one in logs_in(place.folder) if every else [place]:
+    kept = logs_in(place.folder)
+    for one in kept if every else [place]:
         print(log_of(one), end="")
+    if not every and kept and all(one.name != place.name for one in kept):
+        print(f"The keeper of these settings has logged nothing{_others(len(kept))}.", file=sys.stderr)
+
+
+def _others(count: int) -> str:
+    """What else there is: a host's settings are seldom those of a terminal, which has no key."""
+    return f", {count} with other settings (--all)"
 
 
 def _place(context: click.Context) -> "Place":

@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from threading import Thread
-from typing import Any, cast
+from typing import Any, BinaryIO, Final, cast
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -22,6 +22,9 @@ from mcp.server.stdio import stdio_server
 
 from northstar_mcp.server.signals import CLOSING_SECONDS, an_end
 from northstar_mcp.server.unanswered import bounded
+
+MAX_LINE: Final = 32 * 1024 * 1024
+"""Bytes of the longest message that is read."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,12 +82,23 @@ def _claimed_input() -> Iterator[int]:
         os.dup2(own, 0)
 
 
+def whole_lines(source: BinaryIO, *, limit: int = MAX_LINE) -> Iterator[bytes]:
+    """The lines of `source`; one that is longer than `limit` bytes is left out, and costs no other."""
+    while line := source.readline(limit):
+        if len(line) < limit or line.endswith(b"\n"):
+            yield line
+            continue
+        while len(rest := source.readline(limit)) == limit and not rest.endswith(b"\n"):
+            pass
+        _log.warning("a message was longer than %d bytes and was dropped", limit)
+
+
 def _read(descriptor: int, deliver: Callable[[str], None], finish: Callable[[], None]) -> None:
     """The reading thread's work, until the input ends or nobody takes its lines any more."""
     try:
         try:
             with os.fdopen(descriptor, "rb", closefd=False) as source:
-                for line in source:
+                for line in whole_lines(source):
                     deliver(line.decode("utf-8", errors="replace"))
         except OSError as error:  # a terminal that is gone
             _log.debug("standard input broke off: %s", error)

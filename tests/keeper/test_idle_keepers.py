@@ -68,9 +68,10 @@ def test_stop_ends_the_keeper_of_these_settings_or_all_and_says_what_goes_on(use
         assert "Stopped the keeper" in said
         assert "Unfinished tasks (1) go on at Lightcone" in said
         assert len(user.keepers()) == 1
+        assert user.run("keeper", "stop") == "No keeper runs with these settings, 1 with other settings (--all).\n"
         assert "Stopped the keeper" in user.run("keeper", "stop", "--all")
         assert user.keepers() == []
-        assert user.run("keeper", "stop") == "No keeper runs with these settings.\n"
+        assert user.run("keeper", "stop") == "No keeper runs.\n"
 
 
 def test_logs_are_shown_also_those_of_one_that_was_killed(user: User) -> None:
