@@ -32,24 +32,16 @@ from northstar_mcp.tasks.naming import Nameless, StillAsking, identify, stop_sec
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.ports import EventStream, LeaseLost
 from northstar_mcp.tasks.record import Record
+from northstar_mcp.tasks.room import what_takes_room
 from northstar_mcp.tasks.states import Happening, State
+from northstar_mcp.tasks.verdict import end_as_told, heed
 
 _MISSING_AT_LAST: Final = 3  # answers of "no such task" in a row, over settle_seconds, after which it counts as gone
 _NO_STREAM_AT_LAST: Final = 2  # answers of "no such stream" in a row after which there is no way back
 _LONGEST_RETRY_AFTER_SECONDS: Final = 60.0
 _NEWEST: Final = 100  # events that are looked at
-_MOST_NAMED: Final = 10  # tasks that a refusal names
 
 _TOO_LATE: Final = "The time that it was given was over before it could be sent: it is not begun now."
-
-_ENDINGS: Final = {
-    Happening.COMPLETED: EventType.COMPLETED,
-    Happening.FAILED: EventType.FAILED,
-    Happening.STOPPED: EventType.STOPPED,
-    Happening.STEPS_EXHAUSTED: EventType.OUT_OF_STEPS,
-    Happening.TIME_EXHAUSTED: EventType.OUT_OF_TIME,
-    Happening.LOST: EventType.LOST,
-}
 
 _log = logging.getLogger(__name__)
 
@@ -203,8 +195,8 @@ class Pursuit:
         This stream stays open meanwhile: it may be the only one.
         """
         async for seen in stream:
-            taken = self._took_in + 1
-            task = await self._take_in(seen)
+            task = await self._take_in(seen) if self._is_new(seen, only_ends=False) else await self._record.task()
+            taken = self._took_in
             # Without ids, another stream could bring its end and nothing else.
             has_ids = task.last_upstream_id is not None
             if task.state.ended or (has_ids and await self._reattach(over=False, from_beginning=True) is Way.READ):
@@ -218,7 +210,7 @@ class Pursuit:
     async def _listen(self, stream: EventStream, *, only_ends: bool, patience: _Patience | None) -> None:
         timing = self._parts.timing
         waits = patience or _Patience(silence=timing.stall_seconds, last_frames=timing.settle_seconds)
-        self._heard_at = anyio.current_time()
+        self._heard_at, self._is_taking_in = anyio.current_time(), False
         async with beside(partial(self._ask_when_silent, patience=waits)):
             async for seen in stream:
                 self._is_taking_in = True
@@ -320,9 +312,9 @@ class Pursuit:
             text = "Lightcone does not know this task any more, and did not say how it ended."
             await self._record.tell(EventType.LOST, text, happening=Happening.LOST)
         elif status is not None and status.ends:
-            await self._record.write(partial(_end, status=status))
+            await self._record.write(partial(end_as_told, status=status))
         elif status is not None:
-            await self._record.write(partial(_heed, status=status, asked=asked))
+            await self._record.write(partial(heed, status=status, asked=asked))
             if silent >= self._parts.timing.settle_seconds:
                 await self._steps_used_up(silent)
         return (await self._record.task()).state.ended
@@ -413,7 +405,8 @@ class Pursuit:
         """Lightcone did not take the task, and certainly nothing was started."""
         why = TaskError.of(error)
         if isinstance(error, ConcurrentLimit):
-            why = replace(why, message=f"{why.message} {await self._occupied()}")
+            occupied = await what_takes_room(self._parts.ledger, await self._record.task())
+            why = replace(why, message=f"{why.message} {occupied}")
         text = f"Nothing was started: {why.message}"
         await self._record.tell(EventType.FAILED, text, happening=Happening.START_REFUSED, error=why)
 
@@ -421,22 +414,6 @@ class Pursuit:
         """The start may have been carried out, and Lightcone refuses to say what became of it."""
         text = f"It is not known whether it was started or how it ended: {error.message}"
         await self._record.tell(EventType.LOST, text, happening=Happening.LOST, error=TaskError.of(error))
-
-    async def _occupied(self) -> str:
-        """What takes the account's room, as far as this ledger knows."""
-        own = await self._record.task()
-        unfinished = [task for task in await self._unfinished() if task.account == own.account]
-        known = [f"{task.task_id} ({task.state})" for task in unfinished if task.principal == own.principal]
-        others = len(unfinished) - len(known)
-        told = known[:_MOST_NAMED] + ([f"{others} of others"] if others else [])
-        if not told:
-            return "This server knows of no other unfinished task: the room is taken elsewhere."
-        return f"Unfinished here: {', '.join(told)}."
-
-    async def _unfinished(self) -> list[Task]:
-        own = (await self._record.task()).task_id
-        found = [await self._parts.ledger.get(each) for each in await self._parts.ledger.unfinished() if each != own]
-        return [task for task in found if task is not None]
 
     async def _ask(self) -> tuple[UpstreamStatus | None, bool]:
         """What Lightcone says of the task, if anything; and whether it says that there is no such task."""
@@ -471,34 +448,3 @@ def _mark_as_sent(draft: Draft) -> None:
 
 def _learn_id(draft: Draft, *, northstar_task_id: str | None) -> None:
     draft.learn(northstar_task_id=northstar_task_id)
-
-
-def _end(draft: Draft, *, status: UpstreamStatus) -> None:
-    """An end that was learnt by asking."""
-    happening = status.happening
-    if happening is None or draft.task.state.ended:
-        return
-    draft.learn(upstream_status=status.word, exit_code=status.exit_code, computer_id=status.computer_id)
-    text = f"Lightcone says: {status.word}."
-    if happening is Happening.COMPLETED and status.result is None:
-        text += " Its answer was on the stream that was lost."
-    error = None
-    if happening is Happening.FAILED:
-        error = TaskError(
-            category="task_failed",
-            message="Lightcone reports that the task failed.",
-            retryable=False,
-            remedy="See the task's last events for the reason.",
-        )
-    draft.tell(_ENDINGS[happening], text, happening=happening, result=status.result, error=error)
-
-
-def _heed(draft: Draft, *, status: UpstreamStatus, asked: Task) -> None:
-    """What Lightcone says of a task that goes on. What was learnt since it was asked is newer: a pause may be over by now."""
-    if draft.task.revision != asked.revision:
-        return
-    draft.learn(upstream_status=status.word, computer_id=status.computer_id)
-    if status.happening is None and draft.task.state is State.STARTING:
-        draft.tell(EventType.STARTED, f"Lightcone says: {status.word}.", happening=Happening.STARTED)
-    if status.happening is Happening.PAUSE_CONFIRMED and draft.task.state is State.RUNNING:
-        draft.tell(EventType.PAUSED, "Lightcone says that the task is paused.", happening=status.happening)
