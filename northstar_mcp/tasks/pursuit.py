@@ -6,14 +6,13 @@ One pursuit runs at a time per task, under the lease that its record carries; th
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
 from math import inf
 from typing import Final
 
 import anyio
-from anyio import CancelScope
 
 from northstar_mcp.errors import (
     Broken,
@@ -25,15 +24,15 @@ from northstar_mcp.errors import (
     TimedOut,
     UnreadableReply,
 )
-from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.draft import Draft
-from northstar_mcp.tasks.model import EventType, Observation, Task, TaskError, UpstreamStatus
+from northstar_mcp.tasks.listening import Listener, Patience
+from northstar_mcp.tasks.model import EventType, Task, TaskError, UpstreamStatus
 from northstar_mcp.tasks.naming import Nameless, StillAsking, identify, stop_second
 from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.ports import EventStream, LeaseLost
 from northstar_mcp.tasks.record import Record
 from northstar_mcp.tasks.room import what_takes_room
-from northstar_mcp.tasks.states import Happening, State
+from northstar_mcp.tasks.states import Happening
 from northstar_mcp.tasks.verdict import end_as_told, heed
 
 _MISSING_AT_LAST: Final = 3  # answers of "no such task" in a row, over settle_seconds, after which it counts as gone
@@ -54,34 +53,15 @@ class Way(Enum):
     NONE = auto()  # there is none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Patience:
-    """How long a stream may be silent. Seconds.
-
-    Attributes:
-        silence: Until Lightcone is asked how the task is.
-        last_frames: What is left for the last frames to come where it then says that the task has ended.
-    """
-
-    silence: float
-    last_frames: float
-
-
 class Pursuit:
     """Brings one task to its end."""
 
     def __init__(self, parts: Parts, record: Record) -> None:
         self._parts = parts
         self._record = record
-        self._seen: set[str] = set()
-        self._name: str | None = None
-        self._heard_at = 0.0
-        self._is_taking_in = False
-        self._took_in = 0
+        self._listener = Listener(parts, record)
         self._has_way_back = True
         self._no_stream = 0
-        self._was_resumed = False  # after the last frame that had come when this stream was opened
-        self._has_frames = False
         self._asked_to_wait = 0.0
         self._gap_told_at: int | None = None
 
@@ -95,10 +75,7 @@ class Pursuit:
         if task.start_sent_at is None:
             await self._start(task)
         else:
-            self._seen |= await self._parts.ledger.upstream_ids(task.task_id)
-            events = await self._parts.ledger.events(task.task_id)
-            self._name = task.northstar_task_id
-            self._has_frames = any(event.upstream_type is not None for event in events)
+            await self._listener.recall(task)
         await self._come_back()
 
     # ---- the stream
@@ -155,7 +132,7 @@ class Pursuit:
         unopened: Callable[[NorthstarError], Awaitable[None]],
         is_whole: bool = True,
         only_ends: bool = False,
-        patience: _Patience | None = None,
+        patience: Patience | None = None,
     ) -> bool:
         """Open a stream and take in what comes, until it breaks or the task ends. False where it broke.
 
@@ -170,7 +147,7 @@ class Pursuit:
         try:
             async with opening as stream:
                 opened = True
-                self._name = (
+                self._listener.name = (
                     await self._record.write(partial(_learn_id, northstar_task_id=stream.northstar_task_id))
                 ).northstar_task_id
                 if only_ends:
@@ -179,7 +156,7 @@ class Pursuit:
                     )
                 if not is_whole and await self._read_from_its_beginning(stream):
                     return True
-                await self._listen(stream, only_ends=only_ends, patience=patience)
+                await self._listener.listen(stream, only_ends=only_ends, patience=patience)
         except NoReattach:
             raise
         except NorthstarError as error:
@@ -195,80 +172,21 @@ class Pursuit:
         This stream stays open meanwhile: it may be the only one.
         """
         async for seen in stream:
-            task = await self._take_in(seen) if self._is_new(seen, only_ends=False) else await self._record.task()
-            taken = self._took_in
+            task = (
+                await self._listener.take_in(seen)
+                if self._listener.is_new(seen, only_ends=False)
+                else await self._record.task()
+            )
+            taken = self._listener.took_in
             # Without ids, another stream could bring its end and nothing else.
             has_ids = task.last_upstream_id is not None
             if task.state.ended or (has_ids and await self._reattach(over=False, from_beginning=True) is Way.READ):
                 return True
-            if self._took_in > taken:
+            if self._listener.took_in > taken:
                 return True
             await self._tell_gap("the start had to be repeated, and this stream may have begun later than the task")
             return False
         return False
-
-    async def _listen(self, stream: EventStream, *, only_ends: bool, patience: _Patience | None) -> None:
-        timing = self._parts.timing
-        waits = patience or _Patience(silence=timing.stall_seconds, last_frames=timing.settle_seconds)
-        self._heard_at, self._is_taking_in = anyio.current_time(), False
-        async with beside(partial(self._ask_when_silent, patience=waits)):
-            async for seen in stream:
-                self._is_taking_in = True
-                seen = await self._as_of_now(seen)
-                if self._is_new(seen, only_ends=only_ends) and (await self._take_in(seen)).state.ended:
-                    return
-                self._is_taking_in = False
-                self._heard_at = anyio.current_time()
-
-    def _is_new(self, seen: Observation, *, only_ends: bool) -> bool:
-        if self._name is not None and seen.northstar_task_id not in (None, self._name):
-            _log.warning("a frame of another task (%s) came on the stream of %s", seen.northstar_task_id, self._name)
-            return False
-        if seen.upstream_id is not None:
-            return seen.upstream_id not in self._seen
-        # Without ids, what a reopened stream repeats cannot be told from what is new; an end can only come once.
-        return not only_ends or (seen.happening is not None and seen.happening.ends)
-
-    async def _as_of_now(self, seen: Observation) -> Observation:
-        """That a person is needed may be told again, behind a break, when it was resumed long ago. Lightcone's state decides."""
-        if seen.happening is not Happening.PERSON_NEEDED or not self._was_resumed:
-            return seen
-        status, _ = await self._ask()
-        waits = status is not None and status.happening is Happening.PAUSE_CONFIRMED
-        return seen if waits else replace(seen, happening=None)
-
-    async def _take_in(self, seen: Observation) -> Task:
-        task = await self._record.write(partial(Draft.observe, seen=seen))
-        self._name = task.northstar_task_id
-        self._has_frames = True
-        self._took_in += 1
-        if seen.upstream_id is not None:
-            self._seen.add(seen.upstream_id)
-        return task
-
-    async def _ask_when_silent(self, listening: CancelScope, *, patience: _Patience) -> None:
-        """Leave the stream where Lightcone says that the task has ended and its last frame does not come.
-
-        Pings keep a dead stream open: silence of data counts, and only while nothing that came is still being written down.
-        """
-        while True:
-            heard_at = await self._silence(patience.silence)
-            status, _ = await self._ask()
-            if status is not None and status.ends:
-                await anyio.sleep(patience.last_frames)
-            if self._is_taking_in or self._heard_at > heard_at or status is None:
-                continue
-            if status.ends or await self._steps_used_up(anyio.current_time() - heard_at):
-                listening.cancel()
-
-    async def _silence(self, seconds: float) -> float:
-        """Wait for as much silence, from now on; when something was last heard before it."""
-        began = anyio.current_time()
-        while True:
-            left = max(self._heard_at, began) + seconds - anyio.current_time()
-            if left <= 0 and not self._is_taking_in:
-                return self._heard_at
-            await anyio.sleep(max(left, seconds / 4))
 
     # ---- after a break
 
@@ -280,12 +198,12 @@ class Pursuit:
         while not (task := await self._record.task()).state.ended:
             if task.northstar_task_id is None and not await self._learn_name(task):
                 return
-            taken = self._took_in
-            status, gone = await self._ask()
+            taken = self._listener.took_in
+            status, gone = await self._listener.ask()
             over = status is not None and status.ends
             over_since = min(over_since, anyio.current_time()) if over else inf
             way = await self._reattach(over=over)
-            if self._took_in > taken:
+            if self._listener.took_in > taken:
                 broke_at, pause = anyio.current_time(), timing.first_retry_seconds
             missing = missing + 1 if gone else 0
             gone_since = min(gone_since, anyio.current_time()) if gone else inf
@@ -316,7 +234,7 @@ class Pursuit:
         elif status is not None:
             await self._record.write(partial(heed, status=status, asked=asked))
             if silent >= self._parts.timing.settle_seconds:
-                await self._steps_used_up(silent)
+                await self._listener.steps_used_up(silent)
         return (await self._record.task()).state.ended
 
     async def _reattach(self, *, over: bool, from_beginning: bool = False) -> Way:
@@ -330,9 +248,9 @@ class Pursuit:
             idempotency_key=task.idempotency_key,
             after=None if from_beginning else task.last_upstream_id,
         )
-        self._was_resumed = await self._resumed_since_last_frame(task)
-        without_ids = self._has_frames and task.last_upstream_id is None
-        patience = _Patience(silence=self._parts.timing.naming_seconds, last_frames=0) if over else None
+        self._listener.was_resumed = await self._resumed_since_last_frame(task)
+        without_ids = self._listener.has_frames and task.last_upstream_id is None
+        patience = Patience(silence=self._parts.timing.naming_seconds, last_frames=0) if over else None
         try:
             read = await self._attend(opening, unopened=self._not_reopened, only_ends=without_ids, patience=patience)
         except NoReattach as error:
@@ -362,9 +280,9 @@ class Pursuit:
     async def _tell_gap(self, why: str) -> None:
         """Say that events may be missing, and behind which; once until others come."""
         task = await self._record.task()
-        if self._gap_told_at == self._took_in or task.state.ended:
+        if self._gap_told_at == self._listener.took_in or task.state.ended:
             return
-        self._gap_told_at = self._took_in
+        self._gap_told_at = self._listener.took_in
         last = f"event {task.seq}" if task.seq else "the start"
         text = f"Events after {last} may be missing: {why}."
         await self._record.tell(
@@ -414,29 +332,6 @@ class Pursuit:
         """The start may have been carried out, and Lightcone refuses to say what became of it."""
         text = f"It is not known whether it was started or how it ended: {error.message}"
         await self._record.tell(EventType.LOST, text, happening=Happening.LOST, error=TaskError.of(error))
-
-    async def _ask(self) -> tuple[UpstreamStatus | None, bool]:
-        """What Lightcone says of the task, if anything; and whether it says that there is no such task."""
-        task = await self._record.task()
-        if task.northstar_task_id is None:
-            return None, False
-        try:
-            return await (await self._parts.agent()).status(task.northstar_task_id), False
-        except NotFound:
-            return None, True
-        except NorthstarError as error:
-            _log.info("a task's state could not be asked for: %s", error)
-            return None, False
-
-    async def _steps_used_up(self, silent: float) -> bool:
-        """Lightcone was seen to report `running` for ever after the last step: then the count has to tell."""
-        task = await self._record.task()
-        limit = task.request.max_steps
-        if task.state is not State.RUNNING or task.steps < limit:
-            return False
-        text = f"All {limit} steps are used and nothing came for {silent:.0f} s, though Lightcone says that it runs."
-        await self._record.tell(EventType.OUT_OF_STEPS, text, happening=Happening.STEPS_EXHAUSTED)
-        return True
 
 
 def _mark_as_sent(draft: Draft) -> None:
