@@ -116,12 +116,16 @@ def fingerprint(env: Mapping[str, str], config: tuple[str, bytes | None]) -> str
     from northstar_mcp import __version__
 
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    # The folder of the installed packages changes when one of them is updated.
-    facts = [__version__, sys.executable, here, str(os.stat(here).st_mtime_ns), repr(config)]
+    facts = [__version__, sys.executable, here, *packages_in(here), repr(config)]
     facts += sorted(f"{name}={value}" for name, value in env.items() if _matters(name))
     if any(value[:1] not in ("/", "~") for name, value in env.items() if name in (_CONFIG, "NORTHSTAR_MCP_DATA_DIR")):
         facts.append(os.getcwd())
     return sha256("\0".join(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def packages_in(folder: str) -> list[str]:
+    """What is installed there, with versions: an update of a package that the work depends on needs another keeper."""
+    return sorted(name for name in os.listdir(folder) if name.endswith(".dist-info"))
 
 
 def _matters(name: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import northstar_mcp
-from northstar_mcp.keeper.place import NoKeeper, fingerprint, place_of, runtime_folder
+from northstar_mcp.keeper.place import NoKeeper, fingerprint, packages_in, place_of, runtime_folder
 from northstar_mcp.settings import _user_folder
 
 ENV = {"HOME": "/home/ann", "PATH": "/bin", "TZAFON_API_KEY": "sk_one", "NORTHSTAR_MCP_MAX_STEPS": "5"}
@@ -18,6 +18,13 @@ def test_an_upgrade_is_another_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint(ENV, CONFIG)
     monkeypatch.setattr(northstar_mcp, "__version__", "99.0.0")
     assert fingerprint(ENV, CONFIG) != before
+
+
+def test_packages_are_known_by_name_and_version_and_nothing_else_counts(tmp_path: Path) -> None:
+    """Not the folder's date: Python itself writes there at the first start."""
+    for name in ("mcp-2.3.0.dist-info", "mcp", "__pycache__", "anyio-4.16.0.dist-info"):
+        (tmp_path / name).mkdir()
+    assert packages_in(str(tmp_path)) == ["anyio-4.16.0.dist-info", "mcp-2.3.0.dist-info"]
 
 
 @pytest.mark.parametrize(
