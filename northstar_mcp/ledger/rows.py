@@ -42,10 +42,9 @@ _TASK_PLAIN: Final = (
     "exit_code",
     "steps",
     "second_task_id",
-    "paused_at_step",
     "stopping",
 )
-_TASK_MOMENTS: Final = ("updated_at", "start_sent_at", "name_asked_at", "started_at", "ended_at")
+_TASK_MOMENTS: Final = ("updated_at", "start_sent_at", "name_asked_at", "paused_at", "started_at", "ended_at")
 _EVENT_PLAIN: Final = ("text", "upstream_type", "step", "screen_url")
 _REQUEST_FIELDS: Final = frozenset(field.name for field in fields(TaskRequest))
 

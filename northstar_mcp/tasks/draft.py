@@ -104,6 +104,11 @@ class Draft:
         """Lightcone did nothing when it was asked: it may be asked again."""
         self.task = replace(self.task, name_asked_at=None)
 
+    def confirm_pause(self) -> None:
+        """It is paused in spite of the steps that came since: they were taken before."""
+        if self.task.state is State.PAUSED:
+            self.task = replace(self.task, paused_at=self.at)
+
     def observe(self, seen: Observation) -> None:
         """Take in what arrived from Lightcone."""
         if self.task.state.ended:
@@ -121,7 +126,6 @@ class Draft:
         self._count(seen)
         if seen.happening is not None:
             self._move(seen.happening, result=seen.result, error=seen.error)
-        self._notice_going_on()
         if seen.type is EventType.THINKING:
             self._close_receipts(ReceiptState.PICKED_UP)
         if seen.upstream_id is not None:
@@ -154,12 +158,11 @@ class Draft:
             # Its computer was taken away: that it then failed is how stopping looks from there.
             happening, error = self.task.stopping, None
         state = after(self.task.state, happening)
-        paused_at_step = self.task.steps if self.task.paused_at_step is None else self.task.paused_at_step
         was_queued = self.task.state is State.PAUSED and state is State.RUNNING
         self.task = replace(
             self.task,
             state=state,
-            paused_at_step=paused_at_step if state is State.PAUSED else None,
+            paused_at=(self.task.paused_at or self.at) if state is State.PAUSED else None,
             result=result if result is not None else self.task.result,
             error=error if error is not None else self.task.error,
             # Nothing was done under it: the same call may be made again.
@@ -171,13 +174,6 @@ class Draft:
             self._accept_queued()
         if state.ended:
             self._close_receipts(ReceiptState.TOO_LATE)
-
-    def _notice_going_on(self) -> None:
-        """A step that was under way at a pause may still finish. A second one means that somebody resumed it elsewhere."""
-        paused_at = self.task.paused_at_step
-        if self.task.state is State.PAUSED and paused_at is not None and self.task.steps > paused_at + 1:
-            text = "Northstar goes on: it was resumed elsewhere."
-            self.tell(EventType.RESUMED, text, happening=Happening.RESUME_CONFIRMED)
 
     def _count(self, seen: Observation) -> None:
         if seen.step is not None:

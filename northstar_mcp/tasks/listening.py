@@ -16,6 +16,7 @@ from northstar_mcp.tasks.parts import Parts
 from northstar_mcp.tasks.ports import EventStream
 from northstar_mcp.tasks.record import Record
 from northstar_mcp.tasks.states import Happening, State
+from northstar_mcp.tasks.verdict import heed_steps
 
 _FIRST: Final = 50  # events among which there is a frame, if any was recorded
 
@@ -81,8 +82,12 @@ class Listener:
             async for seen in stream:
                 self._is_taking_in = True
                 seen = await self._as_of_now(seen)
-                if self.is_new(seen, only_ends=only_ends) and (await self.take_in(seen)).state.ended:
-                    return
+                if self.is_new(seen, only_ends=only_ends):
+                    task = await self.take_in(seen)
+                    if task.state.ended:
+                        return
+                    if seen.happening is Happening.ACTED:
+                        await self._doubt_pause(task)
                 self._is_taking_in = False
                 self._heard_at = anyio.current_time()
 
@@ -113,6 +118,20 @@ class Listener:
         if seen.upstream_id is not None:
             self.seen.add(seen.upstream_id)
         return task
+
+    async def _doubt_pause(self, task: Task) -> None:
+        """A step long behind a pause was taken before it and comes late, or somebody has resumed the task. Lightcone's state decides.
+
+        Shortly behind a pause neither does: a step that is under way still finishes.
+        """
+        if task.state is not State.PAUSED or task.paused_at is None:
+            return
+        paused_for = (self._parts.clock.now() - task.paused_at).total_seconds()
+        if paused_for < self._parts.timing.stopping_seconds:
+            return
+        status, _ = await self.ask()
+        if status is not None:
+            await self._record.write(partial(heed_steps, status=status, asked=task))
 
     async def _ask_when_silent(self, listening: CancelScope, *, patience: Patience) -> None:
         """Leave the stream where Lightcone says that the task has ended and its last frame does not come.

@@ -84,7 +84,7 @@ class Task:
         start_sent_at: When the start was first sent; None means that nothing can have been started.
         stopping: Where this server has done what ends it (its computer was terminated, Northstar was told to stop): what that end is
             called, however Lightcone calls it.
-        paused_at_step: While it is paused: the steps that had been taken when it was.
+        paused_at: While it is paused: when that was confirmed last.
         name_asked_at: When Lightcone was asked for its id by repeating the start. It is asked once: where that started a second task,
             asking again would find that one.
         second_task_id: Lightcone's id of another task that it started by mistake under this one's key. The key is of no use then.
@@ -114,7 +114,7 @@ class Task:
     clamped: tuple[str, ...] = ()
     start_sent_at: datetime | None = None
     stopping: Happening | None = None
-    paused_at_step: int | None = None
+    paused_at: datetime | None = None
     name_asked_at: datetime | None = None
     second_task_id: str | None = None
     started_at: datetime | None = None

@@ -36,6 +36,17 @@ def end_as_told(draft: Draft, *, status: UpstreamStatus) -> None:
     draft.tell(_ENDINGS[happening], text, happening=happening, result=status.result, error=error)
 
 
+def heed_steps(draft: Draft, *, status: UpstreamStatus, asked: Task) -> None:
+    """What Lightcone says of a paused task of which steps came: they were taken before, or it was resumed elsewhere."""
+    if draft.task.revision != asked.revision:
+        return
+    if status.happening is None:
+        text = "Northstar goes on: it was resumed elsewhere."
+        draft.tell(EventType.RESUMED, text, happening=Happening.RESUME_CONFIRMED)
+    elif status.happening is Happening.PAUSE_CONFIRMED:
+        draft.confirm_pause()
+
+
 def heed(draft: Draft, *, status: UpstreamStatus, asked: Task) -> None:
     """What Lightcone says of a task that goes on. What was learnt since it was asked is newer: a pause may be over by now."""
     if draft.task.revision != asked.revision:

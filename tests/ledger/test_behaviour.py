@@ -67,7 +67,7 @@ async def test_a_task_is_read_as_it_was_written(ledger: AnyLedger) -> None:
         clamped=("max_steps was 900", "and so on"),
         start_sent_at=at(2),
         stopping=Happening.STOPPED,
-        paused_at_step=3,
+        paused_at=at(2),
         name_asked_at=at(2),
         second_task_id="nst_second",
         started_at=at(3),

@@ -294,6 +294,25 @@ async def test_a_task_that_was_resumed_elsewhere_is_running(workshop: Workshop) 
         assert "elsewhere" in resumed[0].text
 
 
+async def test_steps_that_were_taken_before_a_pause_and_come_behind_it_do_not_end_it(workshop: Workshop) -> None:
+    """The stream was broken at the pause: what it brings when it is back is older than that."""
+    timing = slower(first_retry_seconds=0.2, last_retry_seconds=0.2, settle_seconds=10)
+    async with workshop.open(step_seconds=0.04, timing=timing) as core:
+        core.lightcone.faults.add(_fault("/agent/tasks/stream", drop="after_frames", count=2))
+        core.lightcone.faults.add(_fault("/agent/tasks/*/stream", status=503, times=3))
+        task = await core.started("[steps=30]")
+        await anyio.sleep(0.5)
+        await pause(core.engine, task.task_id, principal="local")
+        paused_at = (await core.task(task)).steps
+        with core.engine.feed.watch(task.task_id) as watch:
+            while (task := await core.task(task)).steps < paused_at + 3:
+                await watch.changed()
+        await anyio.sleep(0.1)
+        assert (await core.task(task)).state is State.PAUSED
+        await resume(core.engine, task.task_id, principal="local")
+        assert (await core.ended(task)).state is State.COMPLETED
+
+
 async def test_a_person_who_was_needed_before_a_resume_is_not_needed_because_it_is_told_later(
     workshop: Workshop,
 ) -> None:
