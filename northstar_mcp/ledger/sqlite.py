@@ -25,7 +25,7 @@ from northstar_mcp.ledger.rows import micros
 from northstar_mcp.ledger.screens import Pictures, ScreenFolder
 from northstar_mcp.ledger.writer import Writer, WriterStatistics
 from northstar_mcp.tasks.model import Change, Event, Lease, Receipt, Screen, Task
-from northstar_mcp.tasks.ports import Clock
+from northstar_mcp.tasks.ports import Clock, Leased
 from northstar_mcp.tasks.states import State
 
 CLOSE_SECONDS: Final = 10.0
@@ -67,14 +67,20 @@ class SqliteLedger:
 
     # ---- tasks
 
-    async def add(self, task: Task, *, repeats_since: datetime, most: int | None = None) -> Task:
+    async def add(
+        self, task: Task, *, repeats_since: datetime, most: int | None = None, leased: Leased | None = None
+    ) -> Task:
         """Write a new task, unless one stands that it repeats; answer the one that stands.
 
         Raises:
             TooMany: If it repeats none, and `most` tasks of its principal and account are unfinished.
             ChangeInvalid: If a task with this id stands already, or the new one claims to have events.
         """
-        return await self._writer.submit(partial(work.add_task, task=task, repeats_since=repeats_since, most=most))
+        return await self._writer.submit(
+            lambda transaction: work.add_task(
+                transaction, task, repeats_since=repeats_since, most=most, leased=leased, now=self._now()
+            )
+        )
 
     async def get(self, task_id: str) -> Task | None:
         return await self._readers.ask(partial(reading.task, task_id=task_id))

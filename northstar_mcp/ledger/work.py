@@ -13,10 +13,18 @@ from northstar_mcp.ledger.rows import column, micros, optional_column
 from northstar_mcp.ledger.screens import Pictures
 from northstar_mcp.ledger.writer import Transaction
 from northstar_mcp.tasks.model import Change, Lease, Task
-from northstar_mcp.tasks.ports import LeaseLost, Moved, TooMany
+from northstar_mcp.tasks.ports import Leased, LeaseLost, Moved, TooMany
 
 
-def add_task(transaction: Transaction, task: Task, repeats_since: datetime, most: int | None) -> Task:
+def add_task(
+    transaction: Transaction,
+    task: Task,
+    *,
+    repeats_since: datetime,
+    most: int | None,
+    leased: Leased | None,
+    now: int,
+) -> Task:
     """Write the task, or answer the one that it repeats."""
     standing = _repeated(transaction.connection, task, repeats_since)
     if standing is not None:
@@ -32,6 +40,8 @@ def add_task(transaction: Transaction, task: Task, repeats_since: datetime, most
     except sqlite3.IntegrityError as error:
         raise ChangeInvalid(f"a task {task.task_id} stands already") from error
     transaction.connection.execute(queries.ADD_REQUEST, (column(task.task_id), rows.request_body(task.request)))
+    if leased is not None:
+        acquire_lease(transaction, task.task_id, holder=leased.holder, seconds=leased.seconds, now=now)
     return task
 
 

@@ -39,12 +39,13 @@ class Engine(Parts):
 
     Attributes:
         account: Fingerprint of the Lightcone address and key: only tasks of this account can be followed here.
+        holder: Whose leases this engine's followers work under: unique per start of a process.
     """
 
     policy: Policy
     account: str
     _group: TaskGroup
-    _holder: str = field(default_factory=lambda: secrets.token_hex(8))
+    holder: str = field(default_factory=lambda: secrets.token_hex(8))
     _following: set[str] = field(default_factory=set)
     _unreadable: set[str] = field(default_factory=set)
 
@@ -100,7 +101,7 @@ class Engine(Parts):
 
     async def _follow(self, task_id: str) -> None:
         try:
-            await follow(self, task_id, holder=self._holder)
+            await follow(self, task_id, holder=self.holder)
         except LedgerUnavailable as error:
             _log.warning("task %s cannot be followed just now; it is tried again: %s", task_id, error)
         except Exception:  # noqa: BLE001 - a fault with one task must not end the others; the sweep tries again
@@ -125,7 +126,7 @@ class Engine(Parts):
             if task is not None and task.account == self.account:
                 self.follow(task_id)
             elif task is not None:
-                await settle_orphan(self, task, holder=self._holder)
+                await settle_orphan(self, task, holder=self.holder)
         except LedgerUnavailable:
             raise
         except Exception:  # noqa: BLE001 - as said

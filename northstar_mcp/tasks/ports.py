@@ -5,6 +5,7 @@ Adapters fulfil these Protocols and decide nothing: the agent says what Lightcon
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -37,6 +38,14 @@ class TooMany(Exception):
     def __init__(self, unfinished: int) -> None:
         super().__init__(f"{unfinished} tasks are unfinished")
         self.unfinished = unfinished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """A lease that begins with the task itself: whose it is, and for how long."""
+
+    holder: str
+    seconds: float
 
 
 class LeaseLost(Exception):
@@ -139,7 +148,9 @@ class Ledger(Protocol):
     Safe for several tasks of one process and for several processes at once.
     """
 
-    async def add(self, task: Task, *, repeats_since: datetime, most: int | None = None) -> Task:
+    async def add(
+        self, task: Task, *, repeats_since: datetime, most: int | None = None, leased: Leased | None = None
+    ) -> Task:
         """Write a new task, unless one stands that it repeats; answer the one that stands.
 
         A task repeats another of the same principal if both carry the same `caller_key`, or if neither carries one, the
@@ -148,6 +159,7 @@ class Ledger(Protocol):
 
         Args:
             most: How many tasks of this principal and account may be unfinished, this one included.
+            leased: Who holds the new task's lease from its first moment.
 
         Raises:
             TooMany: If there are as many already, and the task repeats none.

@@ -9,7 +9,7 @@ from datetime import timedelta
 from northstar_mcp.errors import Conflict
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import Task, TaskRequest
-from northstar_mcp.tasks.ports import TooMany
+from northstar_mcp.tasks.ports import Leased, TooMany
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,13 @@ async def start(engine: Engine, request: TaskRequest, *, principal: str, caller_
     )
     since = now - timedelta(seconds=engine.timing.repeat_seconds)
     try:
-        task = await engine.ledger.add(wanted, repeats_since=since, most=engine.policy.max_concurrent_tasks)
+        task = await engine.ledger.add(
+            wanted,
+            repeats_since=since,
+            most=engine.policy.max_concurrent_tasks,
+            # With the row, so that no other process's sweep comes between: whoever was asked for the task follows it.
+            leased=Leased(holder=engine.holder, seconds=engine.timing.lease_seconds),
+        )
     except TooMany as error:
         raise engine.policy.too_many(error.unfinished) from None
     if task.fingerprint != wanted.fingerprint:

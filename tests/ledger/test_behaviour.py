@@ -7,8 +7,18 @@ import anyio
 import pytest
 
 from northstar_mcp.ledger import ChangeInvalid, RepeatedFrame
-from northstar_mcp.tasks.model import Change, Event, EventType, ReceiptState, Screen, Task, TaskError, TaskRequest
-from northstar_mcp.tasks.ports import LeaseLost, Moved, TooMany
+from northstar_mcp.tasks.model import (
+    Change,
+    Event,
+    EventType,
+    Lease,
+    ReceiptState,
+    Screen,
+    Task,
+    TaskError,
+    TaskRequest,
+)
+from northstar_mcp.tasks.ports import Leased, LeaseLost, Moved, TooMany
 from northstar_mcp.tasks.states import Happening, State
 
 from .builders import LONG_AGO, NOON, a_receipt, a_step, a_task, an_event, at
@@ -369,6 +379,15 @@ async def test_a_picture_elsewhere_is_its_url_until_its_bytes_are_there(
 
 
 # ---- leases
+
+
+async def test_a_new_task_is_its_holders_from_its_first_moment(ledger: AnyLedger) -> None:
+    first = Leased(holder="one", seconds=60)
+    await ledger.add(a_task("task_1", fingerprint="same"), repeats_since=NOON, leased=first)
+    assert await ledger.acquire("task_1", holder="two", seconds=60) is None
+    repeat = Leased(holder="two", seconds=60)
+    await ledger.add(a_task("task_2", fingerprint="same"), repeats_since=NOON, leased=repeat)
+    assert await ledger.acquire("task_1", holder="one", seconds=60) == Lease(task_id="task_1", holder="one", token=1)
 
 
 async def test_a_lease_has_one_holder(store: Store) -> None:
