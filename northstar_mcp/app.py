@@ -147,6 +147,7 @@ def policy_of(settings: Settings) -> Policy:
         max_duration_seconds=settings.max_duration_seconds,
         max_concurrent_tasks=settings.max_concurrent_tasks,
         kinds=settings.kinds,
+        confirm=settings.confirm,
         start_url_hosts=settings.start_url_hosts,
     )
 

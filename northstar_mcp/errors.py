@@ -7,6 +7,7 @@
     │   ├── Conflict                409, an idempotency key used again for other work
     │   ├── WrongState              the task's state does not allow it
     │   └── PolicyRefused           the operator's rules forbid it
+    │       └── Unconfirmed             they demand the user's word, and it was not given
     ├── NeedsOperator           whoever runs this server: key, credits, plan, configuration
     │   ├── KeyMissing
     │   ├── KeyRejected             401
@@ -106,6 +107,13 @@ class PolicyRefused(Rejected):
 
     category = "policy"
     default_remedy = "Tell the user: only the operator of this server can change its policy."
+
+
+class Unconfirmed(PolicyRefused):
+    """The operator demands that the user confirms this, and no such word has come. Nothing was started."""
+
+    category = "unconfirmed"
+    default_remedy = "Tell the user. Only they can confirm it, when their host asks them; you cannot."
 
 
 class NeedsOperator(NorthstarError):

@@ -184,6 +184,11 @@ class Settings(BaseModel):
     kinds: _Kinds | None = Field(
         default=None, description="Kinds of computer that tasks may use. No list: all; an empty list: none."
     )
+    confirm: Annotated[Literal["never", "risky", "always"], Expected('"never", "risky" or "always"')] = Field(
+        default="never",
+        description="Which starts the user has to confirm in their host: none; those that go on with a computer, use or save log-ins, "
+        "or leave a computer running; or all. Where the host cannot ask its user, such a start is refused.",
+    )
     start_url_hosts: _Hosts | None = Field(
         default=None,
         description="Hosts that a task's start_url may name. It does not limit where Northstar goes from there. "

@@ -84,9 +84,10 @@ RECEIPTS: Final = "SELECT task_id, message_id, seq, body FROM receipts WHERE tas
 
 # An event's picture: new, or its bytes that were fetched later.
 PUT_SCREEN: Final = (
-    "INSERT INTO screens (task_id, seq, url, media_type, file, size) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO screens (task_id, seq, url, media_type, file, size, kept) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+    " CASE WHEN ?5 IS NOT NULL THEN (SELECT coalesce(max(kept), 0) + 1 FROM screens WHERE file IS NOT NULL) END)"
     " ON CONFLICT (task_id, seq) DO UPDATE SET url = coalesce(excluded.url, url), media_type = excluded.media_type,"
-    " file = excluded.file, size = excluded.size"
+    " file = excluded.file, size = excluded.size, kept = coalesce(excluded.kept, kept)"
 )
 
 # The newest event with a picture.
@@ -95,16 +96,49 @@ LAST_SCREEN: Final = (
     " FROM screens s JOIN events e USING (task_id, seq) WHERE s.task_id = ? ORDER BY s.seq DESC LIMIT 1"
 )
 
+# The newest event whose picture's bytes are kept.
+LAST_KEPT_SCREEN: Final = (
+    "SELECT e.task_id, e.seq, e.upstream_id, e.body, s.url, s.media_type, s.file"
+    " FROM screens s JOIN events e USING (task_id, seq)"
+    " WHERE s.task_id = ? AND s.file IS NOT NULL ORDER BY s.seq DESC LIMIT 1"
+)
+
 # The picture of one event.
 SCREEN: Final = (
     "SELECT e.task_id, e.seq, e.upstream_id, e.body, s.url, s.media_type, s.file"
     " FROM screens s JOIN events e USING (task_id, seq) WHERE s.task_id = ? AND s.seq = ?"
 )
 
+# Where a task's newest pictures lie, and whether their bytes ever came, newest first.
+NEWEST_SCREENS: Final = (
+    "SELECT seq, url, kept IS NOT NULL OR file IS NOT NULL FROM screens WHERE task_id = ? ORDER BY seq DESC LIMIT ?"
+)
+
+# Whether an event's picture is at a URL and its bytes never came.
+IS_ELSEWHERE: Final = (
+    "SELECT 1 FROM screens WHERE task_id = ? AND seq = ? AND url IS NOT NULL AND file IS NULL AND kept IS NULL"
+)
+
 # Picture files of a task, newest first.
 KEPT_SCREENS: Final = "SELECT seq, file, size FROM screens WHERE task_id = ? AND file IS NOT NULL ORDER BY seq DESC"
 
-# Forget a picture's bytes; its URL stays.
+# How many bytes all kept pictures have.
+KEPT_BYTES: Final = "SELECT bytes FROM kept_screens"
+
+_OLDEST_KEPT: Final = (
+    "SELECT s.task_id, s.seq, s.file, s.size FROM screens s CROSS JOIN tasks t USING (task_id) WHERE s.file IS NOT NULL"
+)
+
+# The pictures of ended tasks that were kept first. (CROSS JOIN: in the order of their index, without sorting.)
+OLDEST_OF_ENDED: Final = f"{_OLDEST_KEPT} AND t.ended = 1 ORDER BY s.kept LIMIT ?"
+
+# The pictures of unfinished tasks that were kept first, without the last of each.
+OLDEST_OF_UNFINISHED: Final = (
+    f"{_OLDEST_KEPT} AND t.ended = 0 AND s.seq <"
+    " (SELECT max(l.seq) FROM screens l WHERE l.task_id = s.task_id AND l.file IS NOT NULL) ORDER BY s.kept LIMIT ?"
+)
+
+# Forget a picture's bytes; its URL stays, and that they were there.
 DROP_SCREEN: Final = "UPDATE screens SET file = NULL, size = 0 WHERE task_id = ? AND seq = ?"
 
 # ---- leases
@@ -121,6 +155,14 @@ PUT_LEASE: Final = (
 
 # Give it back, if it is still held.
 RELEASE: Final = "UPDATE leases SET holder = NULL WHERE task_id = ? AND holder = ? AND token = ?"
+
+# ---- keys
+
+# A key, unless there is one of this name.
+ADD_SHARED_KEY: Final = "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+
+# The key of this name.
+SHARED_KEY: Final = "SELECT value FROM secrets WHERE name = ?"
 
 # ---- the feed
 

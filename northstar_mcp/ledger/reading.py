@@ -20,6 +20,12 @@ def task(connection: sqlite3.Connection, task_id: str) -> Task | None:
     return None if found is None else rows.task_of(found)
 
 
+def secret(connection: sqlite3.Connection, name: str) -> bytes | None:
+    """The key of this name."""
+    found = connection.execute(queries.SHARED_KEY, (name,)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
 def page(
     connection: sqlite3.Connection, principal: str, *, states: frozenset[State] | None, limit: int, before: str | None
 ) -> Sequence[Task]:
@@ -63,11 +69,12 @@ def receipts(connection: sqlite3.Connection, task_id: str) -> Sequence[Receipt]:
 
 
 def last_screen(
-    connection: sqlite3.Connection, folder: ScreenFolder, task_id: str, seq: int | None
+    connection: sqlite3.Connection, folder: ScreenFolder, task_id: str, seq: int | None, kept: bool
 ) -> tuple[Event, Screen] | None:
-    """The newest picture, or that of one event."""
+    """The newest picture, the newest whose bytes are kept, or that of one event."""
     if seq is None:
-        found = connection.execute(queries.LAST_SCREEN, (column(task_id),)).fetchone()
+        query = queries.LAST_KEPT_SCREEN if kept else queries.LAST_SCREEN
+        found = connection.execute(query, (column(task_id),)).fetchone()
     else:
         found = connection.execute(queries.SCREEN, (column(task_id), seq)).fetchone()
     if found is None:
@@ -76,6 +83,17 @@ def last_screen(
     data = None if name is None else folder.read(task_id, name)
     screen = rows.screen_of(data, url, media_type)
     return None if screen is None else (rows.event_of(tuple(event_row)), screen)
+
+
+def unkept_screens(connection: sqlite3.Connection, task_id: str, newest: int) -> Sequence[tuple[int, str]]:
+    """Of a task's newest pictures those that are at a URL only, newest first."""
+    found = connection.execute(queries.NEWEST_SCREENS, (column(task_id), newest))
+    return [(seq, rows.text_of(url)) for seq, url, was_kept in found if url is not None and not was_kept]
+
+
+def kept_files(connection: sqlite3.Connection, task_id: str) -> frozenset[str]:
+    """The names of a task's picture files."""
+    return frozenset(name for _, name, _ in connection.execute(queries.KEPT_SCREENS, (column(task_id),)))
 
 
 def ping(connection: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ reading through a few others (readers.py); no method blocks the event loop.
 import logging
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,18 +18,22 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
+from northstar_mcp.errors import NorthstarError
 from northstar_mcp.ledger import failures, queries, reading, schema, work
 from northstar_mcp.ledger.feed import ChangeFeed, ChangeWatch
 from northstar_mcp.ledger.readers import Readers
 from northstar_mcp.ledger.rows import micros
-from northstar_mcp.ledger.screens import Pictures, ScreenFolder
-from northstar_mcp.ledger.writer import Writer, WriterStatistics
+from northstar_mcp.ledger.screens import TOTAL_BYTES, Pictures, ScreenFolder
+from northstar_mcp.ledger.writer import Work, Writer, WriterStatistics
 from northstar_mcp.tasks.model import Change, Event, Lease, Receipt, Screen, Task
 from northstar_mcp.tasks.ports import Clock, Leased
 from northstar_mcp.tasks.states import State
 
 CLOSE_SECONDS: Final = 10.0
 """How long closing waits for what was handed in: twice the wait for another process's lock."""
+
+SWEEP_SECONDS: Final = 60.0
+"""How long after the opening it is looked for files that a crash left behind."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +61,20 @@ class SqliteLedger:
     """
 
     def __init__(
-        self, *, writer: Writer, readers: Readers, feed: ChangeFeed, screens: ScreenFolder, clock: Clock
+        self,
+        *,
+        writer: Writer,
+        readers: Readers,
+        feed: ChangeFeed,
+        screens: ScreenFolder,
+        screens_bytes: int,
+        clock: Clock,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._feed = feed
         self._screens = screens
+        self._screens_bytes = screens_bytes
         self._clock = clock
 
     # ---- tasks
@@ -104,16 +116,29 @@ class SqliteLedger:
             RepeatedFrame: If an `upstream_id` is recorded already.
             ChangeInvalid: If the change contradicts the record or itself (checks.py): a bug of the caller.
         """
-        pictures = Pictures(self._screens, change.task.task_id, change.screens)
-        if change.screens:
-            await self._stage(pictures)
-        piece = partial(work.record_change, change=change, pictures=pictures)
-        await self._writer.submit(piece, settle=pictures.settle)
+        pictures = self._pictures(change.task.task_id, change.screens)
+        await self._write_with(pictures, partial(work.record_change, change=change, pictures=pictures))
 
-    async def _stage(self, pictures: Pictures) -> None:
-        # Before the transaction: syncing megabytes must not keep other processes from writing.
+    def _pictures(self, task_id: str, screens: Mapping[int, Screen]) -> Pictures:
+        return Pictures(self._screens, task_id, screens, total_bytes=self._screens_bytes)
+
+    async def _write_with(self, pictures: Pictures, piece: Work[None]) -> None:
+        if not pictures.screens:
+            await self._writer.submit(piece, settle=pictures.settle)
+            return
         try:
-            await anyio.to_thread.run_sync(pictures.stage)
+            # Before the transaction: syncing megabytes must not keep other processes from writing.
+            await self._in_thread(pictures.stage)
+            await self._writer.submit(piece, settle=pictures.settle)
+        except BaseException:
+            # A caller that was cancelled before its work was handed in: nobody else knows of the files.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(pictures.unstage)
+            raise
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        try:
+            await anyio.to_thread.run_sync(work)
         except OSError as error:
             raise failures.unavailable(error) from error
 
@@ -122,12 +147,25 @@ class SqliteLedger:
     async def events(self, task_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
         return await self._readers.ask(partial(reading.events, task_id=task_id, after=after, limit=limit))
 
-    async def last_screen(self, task_id: str, *, seq: int | None = None) -> tuple[Event, Screen] | None:
-        """The newest event with a picture (or the event `seq`), and its picture.
+    async def last_screen(
+        self, task_id: str, *, seq: int | None = None, kept: bool = False
+    ) -> tuple[Event, Screen] | None:
+        """The newest event with a picture (`kept`: with its bytes; or the event `seq`), and its picture.
 
         An event whose bytes were removed (bounds in screens.py) answers with its URL, or with None where it had none.
         """
-        return await self._readers.ask(partial(reading.last_screen, folder=self._screens, task_id=task_id, seq=seq))
+        question = partial(reading.last_screen, folder=self._screens, task_id=task_id, seq=seq, kept=kept)
+        return await self._readers.ask(question)
+
+    async def unkept_screens(self, task_id: str, *, newest: int) -> Sequence[tuple[int, str]]:
+        return await self._readers.ask(partial(reading.unkept_screens, task_id=task_id, newest=newest))
+
+    async def keep_screen(self, task_id: str, seq: int, screen: Screen) -> None:
+        """Keep the bytes of a picture that is on record with a URL only, within the bounds (screens.py)."""
+        pictures = self._pictures(task_id, {seq: screen})
+        await self._write_with(pictures, partial(work.keep_screen, task_id=task_id, seq=seq, pictures=pictures))
+        # Not in the transaction, as elsewhere: a name that a power failure takes is no loss while the URL is there.
+        await self._in_thread(pictures.sync)
 
     async def upstream_ids(self, task_id: str) -> frozenset[str]:
         return await self._readers.ask(partial(reading.upstream_ids, task_id=task_id))
@@ -157,6 +195,14 @@ class SqliteLedger:
     async def release(self, lease: Lease) -> None:
         await self._writer.submit(partial(work.release_lease, lease=lease))
 
+    # ---- keys
+
+    async def secret(self, name: str) -> bytes:
+        standing = await self._readers.ask(partial(reading.secret, name=name))
+        if standing is not None:
+            return standing
+        return await self._writer.submit(partial(work.secret, name=name, fresh=secrets.token_bytes(32)))
+
     def _now(self) -> int:
         return micros(self._clock.now())
 
@@ -180,10 +226,15 @@ class SqliteLedger:
 
 
 @asynccontextmanager
-async def open_ledger(folder: Path, *, clock: Clock | None = None) -> AsyncIterator[SqliteLedger]:
+async def open_ledger(
+    folder: Path, *, clock: Clock | None = None, screens_bytes: int = TOTAL_BYTES
+) -> AsyncIterator[SqliteLedger]:
     """Open the ledger that lies in `folder`, making it where there is none. Leaving it finishes what was handed in.
 
-    The writer and the feed run in a task group of this context manager's own.
+    The writer, the feed and the sweep run in a task group of this context manager's own.
+
+    Args:
+        screens_bytes: How large all kept pictures may be together.
 
     Raises:
         SettingsInvalid: If the ledger is of a newer version, or the folder cannot hold one.
@@ -195,7 +246,7 @@ async def open_ledger(folder: Path, *, clock: Clock | None = None) -> AsyncItera
             await anyio.to_thread.run_sync(files.open)
         except (sqlite3.Error, OSError) as error:
             raise failures.unavailable(error) from error
-        async with _running(files, clock or SystemClock()) as ledger:
+        async with _running(files, clock or SystemClock(), screens_bytes) as ledger:
             yield ledger
     finally:
         with anyio.CancelScope(shield=True):
@@ -203,7 +254,7 @@ async def open_ledger(folder: Path, *, clock: Clock | None = None) -> AsyncItera
 
 
 @asynccontextmanager
-async def _running(files: "_Files", clock: Clock) -> AsyncIterator[SqliteLedger]:
+async def _running(files: "_Files", clock: Clock, screens_bytes: int) -> AsyncIterator[SqliteLedger]:
     origin = secrets.token_hex(8)
     feed = ChangeFeed(files.feed, origin=origin, position=files.position)
     writer = Writer(files.writer, origin=origin, on_commit=feed.tell_own)
@@ -211,8 +262,16 @@ async def _running(files: "_Files", clock: Clock) -> AsyncIterator[SqliteLedger]
     async with anyio.create_task_group() as group:
         group.start_soon(writer.run)
         group.start_soon(feed.run)
+        group.start_soon(_sweep_later, files)
         try:
-            yield SqliteLedger(writer=writer, readers=files.readers, feed=feed, screens=files.screens, clock=clock)
+            yield SqliteLedger(
+                writer=writer,
+                readers=files.readers,
+                feed=feed,
+                screens=files.screens,
+                screens_bytes=screens_bytes,
+                clock=clock,
+            )
         except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
             failure = error
         finally:
@@ -221,6 +280,25 @@ async def _running(files: "_Files", clock: Clock) -> AsyncIterator[SqliteLedger]
             group.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def _sweep_later(files: "_Files") -> None:
+    # Whoever opens the ledger for a question only does not pay for this.
+    await anyio.sleep(SWEEP_SECONDS)
+    try:
+        await sweep(files.readers, files.screens)
+    except (NorthstarError, OSError) as error:
+        _log.warning("files of pictures that nobody knows of were not swept: %s", error)
+
+
+async def sweep(readers: Readers, screens: ScreenFolder) -> None:
+    """Remove picture files that have no row: a crash left them behind."""
+    for task_id in await anyio.to_thread.run_sync(screens.tasks):
+        stale = await anyio.to_thread.run_sync(screens.stale_files, task_id)
+        # In this order: what has a row is never taken for a stray.
+        kept = await readers.ask(partial(reading.kept_files, task_id=task_id)) if stale else frozenset[str]()
+        for name in set(stale) - kept:
+            await anyio.to_thread.run_sync(screens.remove, task_id, name)
 
 
 class _Files:

@@ -75,6 +75,14 @@ def record_change(transaction: Transaction, change: Change, pictures: Pictures) 
     connection.executemany(queries.PUT_RECEIPT, [rows.receipt_row(receipt) for receipt in change.receipts])
     # Last: nothing may refuse any more when files get their names.
     pictures.write(connection, change.events)
+    pictures.sync()
+
+
+def keep_screen(transaction: Transaction, task_id: str, seq: int, pictures: Pictures) -> None:
+    """Keep the bytes of a picture whose event is on record, unless they came before. The task is not changed by it."""
+    connection = transaction.connection
+    if connection.execute(queries.IS_ELSEWHERE, (column(task_id), seq)).fetchone() is not None:
+        pictures.write(connection, ())
 
 
 def _check_standing(connection: sqlite3.Connection, change: Change) -> None:
@@ -121,6 +129,13 @@ def renew_lease(transaction: Transaction, lease: Lease, *, seconds: float, now: 
 def release_lease(transaction: Transaction, lease: Lease) -> None:
     """Give it back, where it is still held."""
     transaction.connection.execute(queries.RELEASE, (column(lease.task_id), column(lease.holder), lease.token))
+
+
+def secret(transaction: Transaction, name: str, fresh: bytes) -> bytes:
+    """The key of this name; `fresh` becomes it where there is none."""
+    transaction.connection.execute(queries.ADD_SHARED_KEY, (name, fresh))
+    (value,) = transaction.connection.execute(queries.SHARED_KEY, (name,)).fetchone()
+    return bytes(value)
 
 
 def _check_lease(connection: sqlite3.Connection, lease: Lease) -> None:

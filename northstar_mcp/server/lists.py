@@ -29,13 +29,13 @@ def page_told(tasks: Sequence[Task], *, cursor: str | None, now: datetime) -> Ca
     return _answer(facts, lines)
 
 
-def waited_told(waited: Waited, *, now: datetime) -> CallToolResult:
-    """Those that changed, with what came of them, and those that still run."""
+def waited_told(waited: Waited, *, now: datetime, opening: str = "") -> CallToolResult:
+    """Those that changed, with what came of them, and those that still run; `opening`: sentences of ours that come first."""
     changed, waiting = waited.changed, waited.waiting
     limit = MAX_RESULT // max(1, len(changed))
     tasks = [facts_of(task, now=now, cut=limit) for task in changed]
     facts: dict[str, Any] = {
-        "summary": _news(len(changed), len(waiting)),
+        "summary": " ".join(filter(None, (opening, _news(len(changed), len(waiting))))),
         "next_step": _after_wait(changed, waiting),
         "tasks": tasks,
         "waiting": [entry_of(task, now=now) for task in waiting],

@@ -9,13 +9,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from mcp.server import CacheHint, MCPServer
 
 from northstar_mcp.server.catalogue import OFFERS
+from northstar_mcp.server.handles.extension import TasksExtension
+from northstar_mcp.server.handles.legacy import LegacyTasks
+from northstar_mcp.server.handles.ours import OurHandles
 from northstar_mcp.server.instructions import INSTRUCTIONS
+from northstar_mcp.server.live_view import extension, offer
 from northstar_mcp.server.resources import add_resources, task_list
+from northstar_mcp.server.sealing import RequestStates
 from northstar_mcp.server.subscriptions import Subscriptions
 from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.engine import Engine
 
 _FOREVER = CacheHint(ttl_ms=3_600_000, scope="public")  # what does not change while a server runs
+_FOREVER_HERE = CacheHint(ttl_ms=3_600_000, scope="private")  # nor that, but a client that renders apps is listed more
 
 
 def make_server(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], *, version: str) -> MCPServer[Engine]:
@@ -25,6 +31,9 @@ def make_server(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], 
     enters `open_engine`, which should give all of them the same engine.
     """
     subscriptions = Subscriptions()
+    states = RequestStates()
+    handles = OurHandles()
+    tasks_extension = TasksExtension(handles)
     open_now: list[Engine] = []
 
     @asynccontextmanager
@@ -42,13 +51,21 @@ def make_server(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], 
         title="Northstar",
         instructions=INSTRUCTIONS,
         version=version,
-        tools=[offer.tool() for offer in OFFERS],
+        tools=[each.tool() for each in (*OFFERS, offer.OFFER)],
         resources=[task_list(lambda: open_now[-1])],
         lifespan=lifespan,
         subscriptions=subscriptions.bus,
-        middleware=[subscriptions.middleware],
-        cache_hints={"tools/list": _FOREVER, "resources/templates/list": _FOREVER},
+        extensions=[extension.apps(), tasks_extension],
+        middleware=[
+            subscriptions.middleware,
+            tasks_extension.middleware,
+            LegacyTasks(handles).middleware,
+            extension.hide_from_others,
+        ],
+        request_state_security=states.security,
+        cache_hints={"tools/list": _FOREVER_HERE, "resources/templates/list": _FOREVER},
         log_level="WARNING",
     )
+    states.install(server)
     add_resources(server)
     return server

@@ -12,7 +12,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import Field
 from typing_extensions import override
 
@@ -45,6 +45,7 @@ class Offer(Generic[Asked]):
         description: What the model reads: what it does, when to use it, what to call next.
         answer: Does it. Errors of the tree may leave it; they become words.
         output: JSON schema of `structuredContent`, for good answers and for errors.
+        meta: `_meta` of its definition, for hosts; no model reads it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Offer(Generic[Asked]):
     answer: Callable[[Call, Asked], Awaitable[CallToolResult]]
     output: Mapping[str, Any]
     annotations: ToolAnnotations
+    meta: Mapping[str, Any] | None = None
 
     def tool(self) -> Tool:
         """The same for the SDK."""
@@ -66,8 +68,17 @@ class Offer(Generic[Asked]):
             fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=dict(self.output)),
             is_async=True,
             annotations=self.annotations,
+            meta=None if self.meta is None else dict(self.meta),
             offer=self,
         )
+
+
+class Asking(Exception):
+    """The user is to be asked by the answer to this call; the client calls again with what they said (2026-07-28)."""
+
+    def __init__(self, result: InputRequiredResult) -> None:
+        super().__init__("the user is asked")
+        self.result = result
 
 
 class _OfferedTool(Tool):
@@ -76,13 +87,17 @@ class _OfferedTool(Tool):
     offer: Offer[Any] = Field(exclude=True)
 
     @override
-    async def run(self, arguments: dict[str, Any], context: OurContext, convert_result: bool = False) -> CallToolResult:
+    async def run(
+        self, arguments: dict[str, Any], context: OurContext, convert_result: bool = False
+    ) -> CallToolResult | InputRequiredResult:
         try:
             asked = read(self.offer.arguments, arguments, tool=self.name)
             return await self.offer.answer(_call(context), asked)
         except NorthstarError as error:
             _log.info("%s was refused or failed: %s", self.name, error.category)
             return failures.told(error)
+        except Asking as asking:
+            return asking.result
         except MCPError:
             raise
         except Exception:  # noqa: BLE001 - whatever a tool did not expect: the model gets a sentence, the log the traceback

@@ -86,7 +86,10 @@ _NEXT_STEPS: Final[Mapping[State, str]] = {
         'Call resume with task_id "{id}" to let it go on; before that, inject_message can tell it something. '
         "stop_task ends it."
     ),
-    State.NEEDS_INPUT: 'Ask the user to do what it waits for in the live view{at}; then call resume with task_id "{id}".',
+    State.NEEDS_INPUT: (
+        "Tell the user what it waits for, and that the live view{at} lets them do it. Once they say that it is done, call "
+        'resume with task_id "{id}"; before that, task_status has their host ask them, where it can.'
+    ),
     State.COMPLETED: (
         'Check the result against what was asked; task_screenshot with task_id "{id}" shows the last screen. '
         "Then tell the user."

@@ -158,7 +158,7 @@ class Draft:
             # Its computer was taken away: that it then failed is how stopping looks from there.
             happening, error = self.task.stopping, None
         state = after(self.task.state, happening)
-        was_queued = self.task.state is State.PAUSED and state is State.RUNNING
+        was_queued = self.task.state in (State.PAUSED, State.NEEDS_INPUT) and state is State.RUNNING
         self.task = replace(
             self.task,
             state=state,

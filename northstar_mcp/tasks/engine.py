@@ -152,10 +152,14 @@ async def open_engine(
     policy: Policy | None = None,
     timing: Timing | None = None,
     account: str = "",
+    keep_screens: bool = True,
 ) -> AsyncIterator[Engine]:
     """Run an engine until the block is left. Leaving ends no task: streams are closed, leases given back, and the record stays.
 
     Its task group belongs to this context manager; it holds the followers and the sweep.
+
+    Args:
+        keep_screens: Whether pictures that lie elsewhere are fetched and kept while a task is followed.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
@@ -167,6 +171,7 @@ async def open_engine(
             policy=policy or Policy(),
             timing=timing or Timing(),
             account=account,
+            keep_screens=keep_screens,
             _group=group,
         )
         group.start_soon(engine._sweep)  # noqa: SLF001 - the engine's own

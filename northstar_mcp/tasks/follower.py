@@ -16,6 +16,7 @@ from anyio import CancelScope
 
 from northstar_mcp.errors import LedgerUnavailable, NorthstarError
 from northstar_mcp.tasks.beside import beside
+from northstar_mcp.tasks.capturing import capturing
 from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.halting import halt, until_ended
 from northstar_mcp.tasks.model import EventType, Lease
@@ -41,7 +42,12 @@ async def follow(parts: Parts, task_id: str, *, holder: str) -> None:
         return
     watchers = _Watchers(parts, lease)
     try:
-        async with beside(watchers.hold_lease), beside(watchers.keep_deadline), beside(watchers.see_the_end):
+        async with (
+            capturing(parts, task_id),
+            beside(watchers.hold_lease),
+            beside(watchers.keep_deadline),
+            beside(watchers.see_the_end),
+        ):
             await Pursuit(parts, Record(parts, task_id, lease)).run()
     except LeaseLost:
         _log.info("task %s is followed by another process now", task_id)

@@ -157,6 +157,7 @@ class EventType(StrEnum):
     GAP = "gap"  # events before this one may be missing
     PAUSED = "paused"
     RESUMED = "resumed"
+    ANSWERED = "answered"  # the user was asked through the host, and this is what came of it
     MESSAGE = "message"  # a message was handed to Northstar
     STOP_REQUESTED = "stop_requested"
     UNKNOWN = "unknown"  # a frame of a type nobody has described; kept whole

@@ -4,9 +4,9 @@ A limit that is None is not set; an empty set allows nothing. Too large a number
 refused. Pure: the request and the policy give the answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from northstar_mcp.errors import PolicyRefused
@@ -14,6 +14,16 @@ from northstar_mcp.tasks.model import Kind, TaskRequest
 
 _USUAL_STEPS: Final = 100  # Lightcone's own default in its older documents
 _USUAL_SECONDS: Final = 1800
+
+Confirm: TypeAlias = Literal["never", "risky", "always"]
+
+_RISKS: Final[Mapping[str, str]] = {
+    "computer_id": "goes on with a computer on which somebody may be logged in",
+    "environment_id": "uses a saved environment, with its log-ins",
+    "persistent": "saves log-ins and files for later tasks",
+    "keep_alive": "leaves its computer running afterwards",
+}
+"""What makes a start a risky one, by the argument that asks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +44,7 @@ class Policy:
         max_concurrent_tasks: Tasks of one principal that may be unfinished at once.
         kinds: Kinds of computer that may be used.
         start_url_hosts: Hosts that `start_url` may name: exact, or "*.example.com" for the hosts below it.
+        confirm: Which starts the user has to confirm: none, those that reach for what a person has saved, or all.
     """
 
     max_steps: int | None = None
@@ -41,6 +52,7 @@ class Policy:
     max_concurrent_tasks: int | None = None
     kinds: frozenset[Kind] | None = None
     start_url_hosts: frozenset[str] | None = None
+    confirm: Confirm = "never"
 
     @property
     def usual_steps(self) -> int:
@@ -63,6 +75,15 @@ class Policy:
         request = self._limit_kind(request, clamped.append)
         self._check_host(request)
         return Admitted(request=request, clamped=tuple(clamped))
+
+    def to_confirm(self, request: TaskRequest) -> str | None:
+        """Why the user has to confirm this start; None where they need not."""
+        if self.confirm == "never":
+            return None
+        risks = [words for name, words in _RISKS.items() if getattr(request, name)]
+        if risks:
+            return f"It {' and '.join(risks)}."
+        return "Every task has to be confirmed on this server." if self.confirm == "always" else None
 
     def too_many(self, unfinished: int) -> PolicyRefused:
         """What is said where one more unfinished task would be too many."""

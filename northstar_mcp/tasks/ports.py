@@ -191,9 +191,27 @@ class Ledger(Protocol):
         """Events with a seq greater than `after`, in order."""
         ...
 
-    async def last_screen(self, task_id: str, *, seq: int | None = None) -> tuple[Event, Screen] | None:
+    async def last_screen(
+        self, task_id: str, *, seq: int | None = None, kept: bool = False
+    ) -> tuple[Event, Screen] | None:
         """The newest event with a picture (or the event `seq`, if it has one), and its picture: bytes where they are kept, else
-        the URL."""
+        the URL.
+
+        Args:
+            kept: Only pictures whose bytes are kept. Not together with `seq`.
+        """
+        ...
+
+    async def unkept_screens(self, task_id: str, *, newest: int) -> Sequence[tuple[int, str]]:
+        """Of the task's `newest` pictures those whose bytes never came: the event's number and the URL, newest first."""
+        ...
+
+    async def keep_screen(self, task_id: str, seq: int, screen: Screen) -> None:
+        """Keep the bytes of a picture that is on record with a URL only. The task and its revision stay as they are.
+
+        Nothing where they came before, also where they were removed since; where there is no such picture; or where they are too
+        many to be kept. Pictures that were kept before may go for it.
+        """
         ...
 
     async def upstream_ids(self, task_id: str) -> frozenset[str]:
@@ -218,6 +236,10 @@ class Ledger(Protocol):
 
     async def release(self, lease: Lease) -> None:
         """Give it back. Harmless where it is lost already."""
+        ...
+
+    async def secret(self, name: str) -> bytes:
+        """32 random bytes under this name, the same for everyone who uses the record; made when they are first asked for."""
         ...
 
 

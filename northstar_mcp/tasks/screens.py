@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from northstar_mcp.errors import NotFound
+from northstar_mcp.tasks.capturing import keep
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import Screen, Task
 from northstar_mcp.tasks.watching import find
@@ -22,7 +23,8 @@ class Shot:
 async def show(engine: Engine, task_id: str, *, principal: str, seq: int | None = None, live: bool = False) -> Shot:
     """The newest picture, that of the event `seq`, or (`live`) the screen as it is now.
 
-    Where the newest picture's address has expired, or there is none yet, the screen as it is now, if the task still runs.
+    Bytes that are kept go before a new fetch. Where the newest picture was not kept and its address has expired, or there is none yet:
+    the screen as it is now, if the task still runs, else the newest picture that was kept.
 
     Raises:
         NotFound: If there is no such task or picture.
@@ -42,13 +44,20 @@ async def show(engine: Engine, task_id: str, *, principal: str, seq: int | None 
         fetched = await (await engine.agent()).fetch(screen.url)
     except NotFound as error:
         return await _instead(engine, task, seq, error)
+    await keep(engine, task_id, event.seq, fetched)
     return Shot(task=task, screen=fetched, seq=event.seq, at=event.at)
 
 
 async def _instead(engine: Engine, task: Task, seq: int | None, error: NotFound) -> Shot:
-    if seq is not None or task.state.ended or task.computer_id is None:
+    if seq is not None:
         raise error
-    return await _live(engine, task)
+    if not task.state.ended and task.computer_id is not None:
+        return await _live(engine, task)
+    found = await engine.ledger.last_screen(task.task_id, kept=True)
+    if found is None or found[1].data is None:
+        raise error
+    event, screen = found
+    return Shot(task=task, screen=screen, seq=event.seq, at=event.at)
 
 
 async def _live(engine: Engine, task: Task) -> Shot:

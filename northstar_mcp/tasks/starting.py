@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from northstar_mcp.errors import Conflict
+from northstar_mcp.errors import Conflict, Unconfirmed
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import Task, TaskRequest
 from northstar_mcp.tasks.ports import Leased, TooMany
@@ -20,20 +20,34 @@ class Started:
     reused: bool
 
 
-async def start(engine: Engine, request: TaskRequest, *, principal: str, caller_key: str | None = None) -> Started:
+async def start(
+    engine: Engine,
+    request: TaskRequest,
+    *,
+    principal: str,
+    caller_key: str | None = None,
+    confirmed: bool = False,
+) -> Started:
     """Write the task down and have it started. Returns once it is on the disk, before Lightcone has answered.
 
     A repeat of an unfinished task (the same arguments within `Timing.repeat_seconds`, or the same `caller_key` at any time)
     answers that one.
 
+    Args:
+        confirmed: Whether the user has confirmed this very request, where the operator's policy demands it.
+
     Raises:
         KeyMissing, KeyRejected: Before anything is written.
         PolicyRefused: If the operator forbids it.
+        Unconfirmed: If the operator demands the user's word for it, and it is not `confirmed`.
         Conflict: If `caller_key` was used for other arguments.
         LedgerUnavailable: If it cannot be written down; then nothing was started.
     """
     (await engine.agent()).check_ready()
     admitted = engine.policy.admit(request)
+    why = engine.policy.to_confirm(admitted.request)
+    if why is not None and not confirmed:
+        raise Unconfirmed(f"The user has to confirm this start, and has not. {why}", sent=False)
     now = engine.clock.now()
     task_id = f"task_{secrets.token_urlsafe(18)}"
     wanted = Task(
@@ -42,7 +56,7 @@ async def start(engine: Engine, request: TaskRequest, *, principal: str, caller_
         request=admitted.request,
         clamped=admitted.clamped,
         idempotency_key=f"northstar-mcp-{task_id}",
-        fingerprint=_fingerprint(request, account=engine.account),
+        fingerprint=fingerprint(request, account=engine.account),
         caller_key=caller_key,
         account=engine.account,
         created_at=now,
@@ -66,6 +80,7 @@ async def start(engine: Engine, request: TaskRequest, *, principal: str, caller_
     return Started(task=task, reused=task.task_id != task_id)
 
 
-def _fingerprint(request: TaskRequest, *, account: str) -> str:
+def fingerprint(request: TaskRequest, *, account: str) -> str:
+    """Of a request's arguments: equal for two that ask for the same on the same account."""
     facts = json.dumps([account, request.set_fields()], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(facts.encode()).hexdigest()

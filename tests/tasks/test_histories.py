@@ -132,7 +132,9 @@ class Histories(RuleBasedStateMachine):
             was = self.expected[task_id]
             if self._steer(task_id, resume):
                 self.expected[task_id] = State.RUNNING
-                if was is State.PAUSED:
+                if was is State.NEEDS_INPUT:
+                    self.sent[task_id].append(ReceiptState.QUEUED)  # that it shall look at the screen again
+                if was in (State.PAUSED, State.NEEDS_INPUT):
                     self._turn(task_id, ReceiptState.QUEUED, ReceiptState.ACCEPTED)
 
     @rule(task_id=tasks)
@@ -141,7 +143,7 @@ class Histories(RuleBasedStateMachine):
             return inject(engine, task_id, "hello", principal=principal)
 
         if self._steer(task_id, tell):
-            paused = self.expected[task_id] is State.PAUSED
+            paused = self.expected[task_id] in (State.PAUSED, State.NEEDS_INPUT)
             self.sent[task_id].append(ReceiptState.QUEUED if paused else ReceiptState.ACCEPTED)
 
     @rule(task_id=tasks)

@@ -1,8 +1,9 @@
 """pause: have Northstar hold still."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field
 
 from northstar_mcp.server import outputs
 from northstar_mcp.server.answers import steered
@@ -12,13 +13,21 @@ from northstar_mcp.tasks.steering import pause
 
 
 class Pause(Arguments):
-    """Which task."""
+    """Which task, and whether the user is to act in it."""
 
     task_id: TaskId
+    ask_user: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=300,
+            description="What the user shall do at its computer: log in, decide, solve a captcha. It then waits for them.",
+        ),
+    ] = None
 
 
 async def _pause(call: Call, asked: Pause) -> CallToolResult:
-    done = await pause(call.engine, asked.task_id, principal=call.principal)
+    done = await pause(call.engine, asked.task_id, principal=call.principal, hand_over=asked.ask_user)
     return steered(done, now=call.engine.clock.now())
 
 

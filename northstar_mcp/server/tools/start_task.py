@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from northstar_mcp.server import outputs
 from northstar_mcp.server.arguments import MAX_TEXT, NOT_TRUTH, Arguments, Name, WaitSeconds
+from northstar_mcp.server.door import confirmed
+from northstar_mcp.server.live_view.extension import SHOWN
 from northstar_mcp.server.tool import Call, Offer
 from northstar_mcp.server.waiting import as_it_stands, wait_for
 from northstar_mcp.server.words import never_began
@@ -95,8 +97,13 @@ class StartTask(Arguments):
 
 
 async def _start(call: Call, asked: StartTask) -> CallToolResult:
+    request = _request(call, asked)
     started = await start(
-        call.engine, _request(call, asked), principal=call.principal, caller_key=asked.idempotency_key
+        call.engine,
+        request,
+        principal=call.principal,
+        caller_key=asked.idempotency_key,
+        confirmed=await confirmed(call, request),
     )
     task_id = started.task.task_id
     await wait_for(call, task_id, asked=asked.wait_seconds, since_seq=0)
@@ -153,4 +160,5 @@ OFFER: Final = Offer(
     annotations=ToolAnnotations(
         read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True
     ),
+    meta=SHOWN,
 )

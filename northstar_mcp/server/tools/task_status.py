@@ -7,6 +7,8 @@ from pydantic import Field
 
 from northstar_mcp.server import outputs
 from northstar_mcp.server.arguments import NOT_TRUTH, Arguments, TaskId, WaitSeconds
+from northstar_mcp.server.door import step_in
+from northstar_mcp.server.live_view.extension import SHOWN
 from northstar_mcp.server.tool import Call, Offer
 from northstar_mcp.server.waiting import as_it_stands, wait_for
 
@@ -25,7 +27,8 @@ class TaskStatus(Arguments):
 
 async def _status(call: Call, asked: TaskStatus) -> CallToolResult:
     await wait_for(call, asked.task_id, asked=asked.wait_seconds, since_seq=asked.since_seq)
-    return (await as_it_stands(call, asked.task_id, since_seq=asked.since_seq or 0)).told()
+    said = await step_in(call, asked.task_id)
+    return (await as_it_stands(call, asked.task_id, since_seq=asked.since_seq or 0, opening=said)).told()
 
 
 OFFER: Final = Offer(
@@ -41,4 +44,5 @@ OFFER: Final = Offer(
     annotations=ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
     ),
+    meta=SHOWN,
 )

@@ -1,6 +1,7 @@
 """wait_for_tasks: the first of several to change."""
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from mcp_types import CallToolResult, ToolAnnotations
@@ -8,9 +9,11 @@ from pydantic import BeforeValidator, Field
 
 from northstar_mcp.server import outputs
 from northstar_mcp.server.arguments import Arguments, TaskId, WaitSeconds
+from northstar_mcp.server.door import step_in
 from northstar_mcp.server.lists import waited_told
 from northstar_mcp.server.progress import reporting, wait_seconds
 from northstar_mcp.server.tool import Call, Offer
+from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.watching import find, wait
 
 
@@ -38,7 +41,13 @@ async def _wait(call: Call, asked: WaitForTasks) -> CallToolResult:
     known = {task.task_id: task.seq for task in tasks}
     async with reporting(call, start=sum(known.values())) as tell:
         waited = await wait(call.engine, task_ids, principal=call.principal, seconds=seconds, since=known, tell=tell)
-    return waited_told(waited, now=call.engine.clock.now())
+    said = [await step_in(call, task.task_id) for task in waited.changed if task.state is State.NEEDS_INPUT]
+    if said:
+        waited = replace(
+            waited,
+            changed=tuple([await find(call.engine, task.task_id, principal=call.principal) for task in waited.changed]),
+        )
+    return waited_told(waited, now=call.engine.clock.now(), opening=" ".join(filter(None, said)))
 
 
 OFFER: Final = Offer(
