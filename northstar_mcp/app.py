@@ -48,7 +48,9 @@ async def open_app(settings: Settings) -> AsyncIterator[Engine]:
     failure: Exception | None = None
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(open_ledger(settings.data_dir, clock=clock))
+        screens_bytes = settings.screenshots_megabytes * 1024 * 1024
+        opening_ledger = open_ledger(settings.data_dir, clock=clock, screens_bytes=screens_bytes)
+        ledger = await stack.enter_async_context(opening_ledger)
         northstar = await stack.enter_async_context(_Northstar(settings))
         opening = open_engine(
             ledger=ledger,
@@ -58,6 +60,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Engine]:
             policy=policy_of(settings),
             timing=timing_of(settings),
             account=account_of(settings),
+            keep_screens=settings.keep_screenshots == "on",
         )
         engine = await stack.enter_async_context(opening)
         try:
@@ -113,6 +116,7 @@ async def serve_http(
             port=port,
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.allowed_origins,
+            stateless=settings.http_stateless == "on",
             on_ready=on_ready,
             health=partial(_health, engine),
         )

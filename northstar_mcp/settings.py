@@ -199,6 +199,16 @@ class Settings(BaseModel):
         description="Hosts from which screenshots may be fetched, beside that of base_url. No list: Lightcone's own; an empty "
         "list: none.",
     )
+    keep_screenshots: Annotated[Literal["on", "off"], Expected('"on" or "off"')] = Field(
+        default="on",
+        description="Whether screenshots that Lightcone gives as addresses are fetched and kept while a task runs, since the addresses "
+        "expire. Those that come as bytes are always kept.",
+    )
+    screenshots_megabytes: _Count = Field(
+        default=1024,
+        description="How much the kept screenshots of all tasks may take together. The oldest go first, those of ended tasks before "
+        "others; the last one of an unfinished task stays.",
+    )
 
     reattach: Annotated[Literal["get", "off", "post"], Expected('"get", "off" or "post"')] = Field(
         default="get",
@@ -264,6 +274,11 @@ class Settings(BaseModel):
         default=None,
         description="Origin headers that the HTTP server answers; requests without one always pass. No list: the server's own "
         "loopback address; an empty list: none.",
+    )
+    http_stateless: Annotated[Literal["on", "off"], Expected('"on" or "off"')] = Field(
+        default="off",
+        description="Whether the HTTP server keeps no sessions for clients before 2026-07-28 (later ones have none), so that any of "
+        "several servers can answer each request. Such clients hear of updates only within their calls.",
     )
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],

@@ -57,15 +57,20 @@ def northstar_mcp(context: click.Context) -> None:
     default=None,
     help="Port to listen on, with --http; 0 takes a free one.  [default: 8000]",
 )
+@click.option(
+    "--stateless", is_flag=True, help="Keep no sessions, with --http: for several servers behind one address."
+)
 @common_options(listed=False)
 @click.pass_context
-def serve(context: click.Context, transport: str, host: str | None, port: int | None) -> None:
+def serve(context: click.Context, transport: str, host: str | None, port: int | None, stateless: bool) -> None:
     """Serve MCP over stdio or HTTP."""
     if transport == "stdio":
-        if host is not None or port is not None:
-            raise click.UsageError("--host and --port go with --http.", context)
+        if host is not None or port is not None or stateless:
+            raise click.UsageError("--host, --port and --stateless go with --http.", context)
         _serve_stdio(context)
     else:
+        if stateless:
+            flags_of(context)["http_stateless"] = "on"
         _serve_http(context, host or "127.0.0.1", 8000 if port is None else port)
 
 

@@ -34,6 +34,8 @@ _EVENT_COST: Final = 20  # characters that an event takes beside its text
 _MAX_RECEIPTS: Final = 10  # the newest
 _POLL_SECONDS: Final = (2.0, 30.0)
 _FIRST_POLL_SECONDS: Final = 5.0
+_SHARE: Final = 0.75  # of the time that has passed
+_LONGEST_POLL_SECONDS: Final = 150.0
 _PACE_EVENTS: Final = 12  # the newest, from which the task's pace is read
 
 
@@ -66,7 +68,7 @@ class Answer:
             task,
             now=self.now,
             told=self.since_seq is not None,
-            poll_after_seconds=pace(view),
+            poll_after_seconds=advice(view, now=self.now),
             receipts=view.receipts,
             cut=MAX_RESULT,
         )
@@ -146,8 +148,22 @@ def fitting(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(reversed(kept))
 
 
+def advice(view: View, *, now: datetime) -> float | None:
+    """Seconds to wait before asking again; None once it has ended.
+
+    Never less than the task's own pace, and longer the longer it has gone on (or has stood still): each call costs the caller's model,
+    and how a long task stands changes slowly. A task of ten minutes is asked for twelve times at most.
+    """
+    own = pace(view)
+    if own is None:
+        return None
+    stands_still = view.task.state in (State.PAUSED, State.NEEDS_INPUT)
+    since = view.events[-1].at if stands_still and view.events else view.task.created_at
+    return round(min(max(own, (now - since).total_seconds() * _SHARE), _LONGEST_POLL_SECONDS), 1)
+
+
 def pace(view: View) -> float | None:
-    """Seconds to wait before asking again: as long as the task takes from one event to the next. None once it has ended."""
+    """Seconds from one of the task's events to the next, within bounds; None once it has ended."""
     if view.task.state.ended:
         return None
     if view.task.state in (State.PAUSED, State.NEEDS_INPUT):

@@ -49,6 +49,7 @@ async def serve(
     port: int = 8000,
     allowed_hosts: frozenset[str] | None = None,
     allowed_origins: frozenset[str] | None = None,
+    stateless: bool = False,
     on_ready: Callable[[str], None] = lambda _url: None,
     health: Health = _well,
 ) -> None:
@@ -59,6 +60,8 @@ async def serve(
         port: 0 takes a free one.
         allowed_hosts: Host headers that are answered; None for the loopback names with any port.
         allowed_origins: Origin headers that are answered; None for this server's own. Requests without one pass.
+        stateless: Clients before 2026-07-28 get no session either, so that any of several servers can answer each of their requests;
+            the server can tell and ask them something only while it answers one.
         on_ready: Called with the endpoint's URL as soon as connections are accepted.
         health: What /healthz adds to its answer; a NorthstarError makes it a 503.
 
@@ -69,7 +72,9 @@ async def serve(
         port = listener.getsockname()[1]
         security = _security(port, allowed_hosts, allowed_origins)
         server.custom_route(HEALTH, methods=["GET"])(_health_page(security, health))
-        app = server.streamable_http_app(streamable_http_path=ENDPOINT, transport_security=security)
+        app = server.streamable_http_app(
+            streamable_http_path=ENDPOINT, stateless_http=stateless, transport_security=security
+        )
         # The lifespan is entered here and not by uvicorn, which would turn a failure into an exit of the process.
         async with an_end() as end, app.router.lifespan_context(app):
             await _run(app, listener, end, lambda: on_ready(f"http://{_written(host)}:{port}{ENDPOINT}"))

@@ -1,12 +1,11 @@
 """Progress while a call waits: what every host can show. `progress` is the seq, `message` one line, a heartbeat breaks long silence.
 
-Events are told as fast as the client takes them; of a burst it gets the newest few. Nothing here can end the wait: a client that is
-gone is told nothing more. Of several tasks, the number is the sum of their seqs, which grows with each event.
+At most two are sent in a second; of what happens in between, the newest is told. Nothing here can end the wait: a client that is gone
+is told nothing more. Of several tasks, the number is the sum of their seqs, which grows with each event.
 """
 
 import logging
 import math
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -20,8 +19,10 @@ from northstar_mcp.tasks.model import Event, EventType, Task
 
 USUAL_WAIT_SECONDS: Final = 20.0  # where the host can show what happens
 HEARTBEAT_SECONDS: Final = 15.0
+APART_SECONDS: Final = 0.5
+"""The shortest time between two notifications of one call."""
+
 _MAX_MESSAGE: Final = 200
-_KEPT: Final = 8  # events that wait to be sent
 _FLUSH_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -50,25 +51,34 @@ class Reporter:
         start: The sum of the tasks' seqs that the caller knows.
     """
 
-    def __init__(self, send: Send, *, start: int, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        start: int,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        apart_seconds: float = APART_SECONDS,
+    ) -> None:
         self._send = send
         self._seen = start
         self._sent = -1.0
+        self._sent_at = -math.inf
         self._last = ""
         self._last_state = ""
-        self._pending: deque[tuple[int, str]] = deque(maxlen=_KEPT)
+        self._newest: tuple[int, str] | None = None
         self._news = anyio.Event()
         self._heartbeat_seconds = heartbeat_seconds
+        self._apart_seconds = apart_seconds
         self._begun = anyio.current_time()
 
     async def tell(self, task: Task, event: Event) -> None:
-        """Take note of an event; it is sent by `run`."""
+        """Take note of an event; it is sent by `run`, unless a newer one comes first."""
         self._seen += 1
         if event.type is EventType.SCREENSHOT or self._repeats(event):
             return  # it says nothing that the step beside it does not
         step = f"step {event.step}/{task.request.max_steps}: " if event.step else ""
         said = clean_line(event.text, limit=_MAX_MESSAGE) or str(event.type)
-        self._pending.append((self._seen, clean_line(f"{step}{said}", limit=_MAX_MESSAGE)))
+        self._newest = self._seen, clean_line(f"{step}{said}", limit=_MAX_MESSAGE)
         self._news.set()
 
     def _repeats(self, event: Event) -> bool:
@@ -85,15 +95,19 @@ class Reporter:
             if silence.cancelled_caught:
                 await self._beat()
             else:
-                await self.flush()
+                await self._tell_newest()
+            await anyio.sleep(self._apart_seconds)
 
     async def flush(self) -> None:
-        """Send what waits to be sent."""
-        while self._pending:
-            number, message = self._pending.popleft()
-            if message != self._last and number > self._sent:
-                await self._say(float(number), message)
+        """Send what waits to be sent, if it may be sent now."""
+        if anyio.current_time() - self._sent_at >= self._apart_seconds:
+            await self._tell_newest()
+
+    async def _tell_newest(self) -> None:
+        newest, self._newest = self._newest, None
         self._news = anyio.Event()
+        if newest is not None and newest[1] != self._last and newest[0] > self._sent:
+            await self._say(float(newest[0]), newest[1])
 
     async def _beat(self) -> None:
         waited = anyio.current_time() - self._begun
@@ -102,7 +116,7 @@ class Reporter:
         await self._say((floor + math.floor(floor) + 1) / 2, f"No news from Northstar; waiting for {waited:.0f} s.")
 
     async def _say(self, progress: float, message: str) -> None:
-        self._sent, self._last = progress, message
+        self._sent, self._sent_at, self._last = progress, anyio.current_time(), message
         await self._send(progress, None, message)
 
 

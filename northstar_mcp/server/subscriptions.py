@@ -142,7 +142,7 @@ class Subscriptions:
 
     async def middleware(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """What `MCPServer` lacks for clients before 2026-07-28."""
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or not _can_be_told(ctx):
             return await call_next(ctx)
         match ctx.method:
             case "resources/subscribe":
@@ -185,6 +185,11 @@ class Subscriptions:
 
     def _wake(self) -> None:
         self._somebody.set()
+
+
+def _can_be_told(ctx: ServerRequestContext[Any, Any]) -> bool:
+    """Whether the client can hear of anything between its calls: not where HTTP is served without sessions."""
+    return ctx.session.can_send_request
 
 
 def _connection(ctx: ServerRequestContext[Any, Any]) -> Any:

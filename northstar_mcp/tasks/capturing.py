@@ -15,7 +15,7 @@ from typing import Final
 
 import anyio
 
-from northstar_mcp.errors import LedgerUnavailable, NorthstarError, NotFound, TimedOut
+from northstar_mcp.errors import LedgerUnavailable, NorthstarError, TimedOut
 from northstar_mcp.tasks.beside import beside
 from northstar_mcp.tasks.model import Screen
 from northstar_mcp.tasks.parts import Parts

@@ -9,7 +9,6 @@ from anyio import CapacityLimiter
 from northstar_mcp.tasks.ports import Agent, Clock, Feed, Ledger
 from northstar_mcp.tasks.timing import Timing
 
-
 FETCHES: Final = 6
 """Pictures that one process fetches at a time to keep them: each may have 8 MiB, and calls to Lightcone go before."""
 

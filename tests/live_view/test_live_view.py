@@ -45,7 +45,9 @@ def test_it_appears_and_moves_with_its_task(stage: Stage) -> None:
     assert stage.do("text", id="max-time") == "30:00"
     assert stage.read("() => document.getElementById('screen').naturalWidth") > 600
     assert stage.read("() => document.querySelectorAll('#events li').length") >= 4
-    assert stage.do("host", work="() => window.sizes.at(-1)") == stage.read("() => document.documentElement.scrollHeight")
+    assert stage.do("host", work="() => window.sizes.at(-1)") == stage.read(
+        "() => document.documentElement.scrollHeight"
+    )
 
 
 def test_the_end_is_shown_and_the_view_asks_no_more(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from northstar_mcp.server.answers import MAX_EVENTS, MAX_RESULT, Answer, facts_of, fitting, pace
+from northstar_mcp.server.answers import MAX_EVENTS, MAX_RESULT, Answer, advice, facts_of, fitting, pace
 from northstar_mcp.server.words import next_step_of, summary_of
 from northstar_mcp.tasks.model import EventType, TaskError
 from northstar_mcp.tasks.states import State
@@ -170,8 +170,31 @@ def test_the_text_leaves_out_pictures_and_states_that_repeat_themselves() -> Non
 # ---- the pace
 
 
+@pytest.mark.parametrize("gap", [0.2, 1, 3, 7, 20, 60, 200])
+def test_who_polls_as_advised_asks_for_a_task_of_ten_minutes_twelve_times_at_most(gap: float) -> None:
+    happened = [event(seq, after=seq * gap) for seq in range(1, int(600 / gap) + 1)]
+    now, calls = NOON, 0
+    while (now - NOON).total_seconds() < 600:
+        known = tuple([each for each in happened if each.at <= now][-50:])
+        seconds = advice(View(task=task(), events=known), now=now)
+        assert seconds is not None
+        now += timedelta(seconds=seconds)
+        calls += 1
+
+    assert 1 + calls <= 12  # with the start
+    assert (now - NOON).total_seconds() <= 600 + 150
+
+
+def test_a_task_that_stands_still_is_asked_for_ever_more_seldom() -> None:
+    view = View(task=task(State.PAUSED), events=(event(1, after=0),))
+
+    assert advice(view, now=NOON) == 30.0
+    assert advice(view, now=NOON + timedelta(seconds=100)) == 75.0
+    assert advice(view, now=NOON + timedelta(hours=5)) == 150.0
+
+
 @pytest.mark.parametrize(("gap", "seconds"), [(0.1, 2.0), (2.0, 2.0), (7.0, 7.0), (90.0, 30.0)])
-def test_the_advice_follows_the_tasks_own_pace(gap: float, seconds: float) -> None:
+def test_the_pace_is_that_of_the_events(gap: float, seconds: float) -> None:
     events = tuple(event(n, after=n * gap) for n in range(1, 9))
 
     assert pace(View(task=task(), events=events)) == seconds
