@@ -11,7 +11,7 @@ import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     Id = str | int
@@ -69,6 +69,8 @@ class Conversation:
         self._log_level = b""
         self._subscribed: dict[str, bytes] = {}
         self._muted: set[Id] = set()
+        self._asked: set[Id] = set()  # what the keeper asked the host, under the ids that the host knows
+        self._keepers_lost = 0
 
     @property
     def is_muting(self) -> bool:
@@ -79,15 +81,18 @@ class Conversation:
         """The host has said this."""
         for message in _messages(line):
             method, parameters = message.get("method"), message.get("params")
-            if isinstance(method, str):
+            if not isinstance(method, str):
+                self._asked -= set(_ids(line))
+            else:
                 self._hear(method, message.get("id"), parameters if isinstance(parameters, dict) else {}, line)
 
     def answered(self, line: bytes) -> bool:
         """The keeper has said this; whether the host is to hear it."""
         for message in _messages(line):
-            if "method" in message:
-                return self._is_news(message)
             identity = message.get("id")
+            if "method" in message:
+                self._asked.update({identity} if isinstance(identity, str | int) else ())
+                return self._is_news(message)
             if not isinstance(identity, str | int):
                 continue
             self.waiting.pop(identity, None)
@@ -122,9 +127,45 @@ class Conversation:
         then = [line for line in settled if line != first] + [waiting.line for waiting in self.waiting.values()]
         listening = (identity for identity, waiting in self.waiting.items() if waiting.method == "subscriptions/listen")
         self._muted |= {_acknowledgement(identity) for identity in listening}
-        answers = (_lost(identity, is_modern=waiting.is_modern) for identity, waiting in lost.items())
+        answers = [_lost(identity, is_modern=waiting.is_modern) for identity, waiting in lost.items()]
+        answers += [_cancelled(identity) for identity in self._asked]
+        self._asked.clear()
+        self._keepers_lost += 1
         # A line that is settled and waiting at once, or that holds several messages, is said once.
         return Again(first=first, then=b"".join(dict.fromkeys(then)), to_host=b"".join(answers))
+
+    # ---- what keepers ask
+
+    def as_asked(self, line: bytes) -> bytes:
+        """The keeper's line as the host is to see it.
+
+        Each keeper counts its requests from the beginning. An answer to a lost one's must not pass for an answer to another's: the
+        user would have said yes to what they never saw. So the requests of a later keeper are named after it.
+        """
+        if not self._keepers_lost or b'"method"' not in line:
+            return line
+        return _renamed(line, self._name)
+
+    def as_answered(self, line: bytes) -> bytes:
+        """The host's line as the keeper is to see it; empty where it answers what a lost keeper asked."""
+        if not self._keepers_lost or b'"method"' in line:
+            return line
+        return _renamed(line, self._own_name)
+
+    def _name(self, message: dict[str, Any]) -> bool:
+        parameters = message.get("params")
+        if message.get("method") == "notifications/cancelled" and isinstance(parameters, dict):
+            parameters["requestId"] = f"{self._keepers_lost}:{json.dumps(parameters.get('requestId'))}"
+        if "id" in message and "method" in message:
+            message["id"] = f"{self._keepers_lost}:{json.dumps(message['id'])}"
+        return True
+
+    def _own_name(self, message: dict[str, Any]) -> bool:
+        keeper, colon, own = str(message.get("id")).partition(":")
+        if not colon or keeper != str(self._keepers_lost):
+            return False
+        message["id"] = json.loads(own)
+        return True
 
     def _hear(self, method: str, identity: Any, parameters: Mapping[str, Any], line: bytes) -> None:
         match method:
@@ -162,6 +203,26 @@ def _messages(line: bytes) -> Iterator[dict[str, Any]]:
     for message in said if isinstance(said, list) else [said]:
         if isinstance(message, dict):
             yield message
+
+
+def _renamed(line: bytes, rename: Callable[[dict[str, Any]], bool]) -> bytes:
+    """The line with its messages' ids renamed, and without the messages for which `rename` says no."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return line
+    if isinstance(said, dict):
+        return json.dumps(said).encode() + b"\n" if rename(said) else b""
+    if not isinstance(said, list):
+        return line
+    kept = [message for message in said if not isinstance(message, dict) or rename(message)]
+    return json.dumps(kept).encode() + b"\n" if kept else b""
+
+
+def _cancelled(identity: Id) -> bytes:
+    """Tells the host that nobody waits for its user's answer any more."""
+    parameters = {"requestId": identity, "reason": "The process that asked has ended."}
+    return json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": parameters}).encode() + b"\n"
 
 
 def _ids(line: bytes) -> Iterator[Id]:

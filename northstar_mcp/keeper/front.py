@@ -158,7 +158,7 @@ class _Front:
         dropped = self.from_host.dropped
         for line in self.from_host.cut(received or b"\n"):
             self.note(by_host=True, line=line)
-            (self.to_keeper if self.is_open() else self.held).extend(line)
+            (self.to_keeper if self.is_open() else self.held).extend(self.told.as_answered(line) if self.told else line)
         if self.from_host.dropped > dropped:
             self.to_host += _TOO_LONG
         if not received:
@@ -187,7 +187,7 @@ class _Front:
             elif line == BYE:
                 self.keeper_said_bye = True
             else:
-                self.give_host(line)
+                self.give_host(self.told.as_asked(line) if self.told else line)
         if self.from_keeper.dropped > dropped:
             say(f"an answer was longer than {MAX_LINE} bytes and was dropped")
         if not received:

@@ -55,6 +55,10 @@ class User:
         """A host's conversation. Variables are those that this host sets otherwise."""
         return hosting({**self.env, **variables}, *arguments, era=era)
 
+    def hosting_forms(self, **variables: str) -> AbstractContextManager[Host]:
+        """The conversation of a host that puts questions to its user."""
+        return hosting({**self.env, **variables}, capabilities={"elicitation": {"form": {}}})
+
     def run(self, *arguments: str, **variables: str) -> str:
         """What a command prints."""
         env = {**self.env, **variables}

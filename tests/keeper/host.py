@@ -26,6 +26,7 @@ class Host:
     def __init__(self, process: subprocess.Popen[bytes], *, era: str) -> None:
         self.process = process
         self.era = era
+        self.capabilities: Message = {}
         self.heard: list[Message] = []
         self._answers: dict[int, Message] = {}
         self._begun = b""
@@ -35,7 +36,7 @@ class Host:
         """What the era begins with."""
         if self.era == "legacy":
             client = {"name": "plain", "version": "1"}
-            self.ask("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=client)
+            self.ask("initialize", protocolVersion="2025-11-25", capabilities=self.capabilities, clientInfo=client)
             self.say({"method": "notifications/initialized"})
 
     def say(self, message: Mapping[str, Any]) -> None:
@@ -89,6 +90,12 @@ class Host:
         assert self.process.stderr is not None
         return self.process.stderr.read().decode()
 
+    def until(self, method: str, count: int = 1) -> Message:
+        """The message of that method that comes as the `count`th."""
+        while len(told := [said for said in self.heard if said["method"] == method]) < count:
+            self._hear()
+        return told[count - 1]
+
     def _hear(self) -> None:
         message = json.loads(self._line())
         if "method" in message:
@@ -111,11 +118,14 @@ class Host:
 
 
 @contextmanager
-def hosting(env: Mapping[str, str], *arguments: str, era: str = "legacy") -> Iterator[Host]:
+def hosting(
+    env: Mapping[str, str], *arguments: str, era: str = "legacy", capabilities: Message | None = None
+) -> Iterator[Host]:
     """A conversation that is open, and ends with the block."""
     pipe = subprocess.PIPE
     with subprocess.Popen([*COMMAND, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env)) as process:
         host = Host(process, era=era)
+        host.capabilities = capabilities or {}
         try:
             host.open()
             yield host

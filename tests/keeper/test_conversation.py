@@ -140,3 +140,41 @@ def test_a_line_beyond_the_limit_is_dropped_and_the_next_is_not() -> None:
     assert lines.cut(b"short\n" + b"x" * 25) == [b"short\n"]
     assert lines.cut(b"x" * 25 + b"\nnext\n") == [b"next\n"]
     assert lines.dropped == 1
+
+
+def test_what_a_lost_keeper_asked_is_taken_back_and_its_answer_goes_nowhere() -> None:
+    conversation = opened()
+    question = line(id=1, method="elicitation/create", params={"message": "Now?"})
+    assert conversation.as_asked(question) == question
+    assert conversation.answered(question)
+    (taken_back,) = conversation.again(unsent=b"").to_host.splitlines()
+    assert json.loads(taken_back)["params"]["requestId"] == 1
+
+    assert conversation.as_answered(line(id=1, result={"action": "accept"})) == b""
+
+
+def test_what_a_later_keeper_asks_has_a_name_of_its_own_until_it_is_answered() -> None:
+    conversation = opened()
+    for _ in range(2):
+        conversation.again(unsent=b"")
+    asked = json.loads(conversation.as_asked(line(id=1, method="elicitation/create", params={})))
+    taken_back = line(method="notifications/cancelled", params={"requestId": 1})
+
+    answer = conversation.as_answered(line(id=asked["id"], result={}))
+
+    assert json.loads(answer)["id"] == 1
+    assert json.loads(conversation.as_asked(taken_back))["params"]["requestId"] == asked["id"]
+    assert conversation.as_answered(line(id="1:1", result={})) == b""
+
+
+@pytest.mark.parametrize("said", [b"no json\n", b"7\n", line(id=4, method="tools/list"), line(method="ping")])
+def test_what_is_no_answer_is_passed_on_as_it_is(said: bytes) -> None:
+    conversation = opened()
+    conversation.again(unsent=b"")
+    assert conversation.as_answered(said) == said
+
+
+def test_before_a_keeper_is_lost_nothing_is_renamed() -> None:
+    conversation = opened()
+    said = line(id=1, result={})
+    assert conversation.as_answered(said) is said

@@ -63,6 +63,26 @@ def test_it_hears_of_changes_as_before(user: User, era: str) -> None:
         assert len(acknowledged) == (1 if era == "modern" else 0)
 
 
+def test_an_answer_to_what_a_lost_keeper_asked_is_no_answer_to_another(user: User) -> None:
+    """The user must not have said yes to a question that they never saw."""
+    with user.hosting_forms(NORTHSTAR_MCP_CONFIRM="always") as host:
+        first = host.begin_call("start_task", instruction="Buy the blue one")
+        seen = host.until("elicitation/create")
+        user.kill()
+        assert host.answer_to(first)["result"]["isError"]
+        assert host.until("notifications/cancelled")["params"]["requestId"] == seen["id"]
+        second = host.begin_call("start_task", instruction="Buy all of them")
+        asked = host.until("elicitation/create", 2)
+        assert asked["id"] != seen["id"]
+        host.say({"id": seen["id"], "result": {"action": "accept", "content": {}}})
+        host.say({"id": asked["id"], "result": {"action": "decline"}})
+        assert "declined" in host.answer_to(second)["result"]["content"][0]["text"]
+        third = host.begin_call("start_task", instruction="Buy the red one")
+        host.say({"id": host.until("elicitation/create", 3)["id"], "result": {"action": "accept", "content": {}}})
+        assert not host.answer_to(third)["result"].get("isError")
+    assert len(user.lightcone.starts()) == 1
+
+
 def _updates(heard: list[dict[str, object]]) -> list[dict[str, object]]:
     return [said for said in heard if said["method"] == "notifications/resources/updated"]
 
