@@ -100,3 +100,23 @@ def test_what_somebody_resumes_elsewhere_goes_on_here(northstar: CommandLine) ->
 
 def _states(northstar: CommandLine) -> list[str]:
     return [task["state"] for task in northstar("tasks", "list", "--json").facts["tasks"]]
+
+
+def test_a_start_that_must_be_confirmed_is_asked_for(northstar: CommandLine) -> None:
+    northstar.environment["NORTHSTAR_MCP_CONFIRM"] = "always"
+    with at_a_terminal(northstar, "run", "look at invoices [steps=2] [result=All are paid.]") as terminal:
+        terminal.wait_for("Start it? [y/N]")
+        terminal.press("y" + ENTER)
+        terminal.wait_for("All are paid.")
+        assert terminal.end() == 0
+
+
+def test_a_start_that_was_not_confirmed_is_none(northstar: CommandLine) -> None:
+    northstar.environment["NORTHSTAR_MCP_CONFIRM"] = "always"
+    with at_a_terminal(northstar, "run", "look at invoices") as terminal:
+        terminal.wait_for("Start it? [y/N]")
+        terminal.press(ENTER)
+        terminal.wait_for("has to confirm this start")
+        assert terminal.end() not in (0, None)
+    assert northstar("run", "look at invoices").code != 0
+    assert _states(northstar) == []

@@ -70,13 +70,27 @@ async def _run(engine: "Engine", asked: Asked, *, new: bool) -> "Left":
 
     request = request_of(asked, engine)
     started = await starting.start(
-        engine, request, principal=LOCAL, caller_key=f"run-{secrets.token_urlsafe(12)}" if new else None
+        engine,
+        request,
+        principal=LOCAL,
+        caller_key=f"run-{secrets.token_urlsafe(12)}" if new else None,
+        confirmed=await _is_confirmed(engine, request),
     )
     if started.reused:
         print("The same task is unfinished: here it is. (--new starts another.)", file=sys.stderr)
     for sentence in started.task.clamped:
         print(sentence, file=sys.stderr)
     return await attend(engine, started.task)
+
+
+async def _is_confirmed(engine: "Engine", request: "TaskRequest") -> bool:
+    """The word of whoever sits at this terminal, where the operator demands one. A script cannot give it."""
+    import anyio.to_thread
+
+    why = engine.policy.to_confirm(engine.policy.admit(request).request)
+    if why is None or not sys.stdin.isatty():
+        return False
+    return await anyio.to_thread.run_sync(lambda: click.confirm(f"{why} Start it?", err=True))
 
 
 async def attend(engine: "Engine", task: "Task", *, since_seq: int = 0) -> "Left":
