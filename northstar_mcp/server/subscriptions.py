@@ -9,7 +9,7 @@ Bounds: so many connections, so many resources each; a client that does not take
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, INVALID_REQUEST, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, Resource, SubscribeRequestParams, UnsubscribeRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from typing_extensions import override
 
@@ -73,9 +73,14 @@ class _Bus(InMemorySubscriptionBus):
 
 
 class Subscriptions:
-    """Who wants to hear of what, on one server. `run` tells them."""
+    """Who wants to hear of what, on one server. `run` tells them.
 
-    def __init__(self) -> None:
+    Args:
+        listed: What the server lists for everybody. It can be subscribed to, beside the resources of a caller's own tasks.
+    """
+
+    def __init__(self, listed: Callable[[], Awaitable[Iterable[Resource]]]) -> None:
+        self._listed = listed
         self.bus = _Bus(self._wake)
         self._subscribers: dict[object, _Subscriber] = {}
         self._seen: OrderedDict[str, int] = OrderedDict()
@@ -159,7 +164,7 @@ class Subscriptions:
         return result
 
     async def _subscribe(self, ctx: ServerRequestContext[Engine, Any], uri: str) -> None:
-        await _check_known(ctx.lifespan_context, uri)
+        await self._check_known(ctx.lifespan_context, uri)
         uris = self._subscriber(ctx).uris
         if uri not in uris and len(uris) >= MAX_RESOURCES:
             raise MCPError(
@@ -167,6 +172,18 @@ class Subscriptions:
             )
         uris.add(uri)
         self._wake()
+
+    async def _check_known(self, engine: Engine, uri: str) -> None:
+        task_id = task_of(uri)
+        if task_id is None and uri in {str(each.uri) for each in await self._listed()}:
+            return
+        unknown = MCPError(INVALID_PARAMS, "Unknown resource", data={"uri": uri})
+        if task_id is None:
+            raise unknown
+        try:
+            await find(engine, task_id, principal=principal())
+        except NotFound:
+            raise unknown from None
 
     def _unsubscribe(self, ctx: ServerRequestContext[Engine, Any], uri: str) -> None:
         subscriber = self._subscribers.get(_connection(ctx))
@@ -195,19 +212,6 @@ def _can_be_told(ctx: ServerRequestContext[Any, Any]) -> bool:
 def _connection(ctx: ServerRequestContext[Any, Any]) -> Any:
     # A session is made anew for each request; only its connection tells two clients apart, and when one has gone.
     return ctx.session._connection  # noqa: SLF001 - the SDK shows it nowhere else
-
-
-async def _check_known(engine: Engine, uri: str) -> None:
-    if uri == TASKS:
-        return
-    unknown = MCPError(INVALID_PARAMS, "Unknown resource", data={"uri": uri})
-    task_id = task_of(uri)
-    if task_id is None:
-        raise unknown
-    try:
-        await find(engine, task_id, principal=principal())
-    except NotFound:
-        raise unknown from None
 
 
 async def _sent(session: ServerSession, uri: str) -> bool:

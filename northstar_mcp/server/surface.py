@@ -12,6 +12,7 @@ from northstar_mcp.server.catalogue import OFFERS
 from northstar_mcp.server.handles.extension import TasksExtension
 from northstar_mcp.server.handles.legacy import LegacyTasks
 from northstar_mcp.server.handles.ours import OurHandles
+from northstar_mcp.server.handles.port import Handles
 from northstar_mcp.server.instructions import INSTRUCTIONS
 from northstar_mcp.server.live_view import extension, offer
 from northstar_mcp.server.resources import add_resources, task_list
@@ -24,15 +25,20 @@ _FOREVER = CacheHint(ttl_ms=3_600_000, scope="public")  # what does not change w
 _FOREVER_HERE = CacheHint(ttl_ms=3_600_000, scope="private")  # nor that, but a client that renders apps is listed more
 
 
-def make_server(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], *, version: str) -> MCPServer[Engine]:
+def make_server(
+    open_engine: Callable[[], AbstractAsyncContextManager[Engine]], *, version: str, handles: Handles | None = None
+) -> MCPServer[Engine]:
     """A server whose tools work with the engine that `open_engine` opens, once per run of the server.
 
     Nothing is opened before the server is run; listing tools needs no key. A server may run several connections at once: then each
     enters `open_engine`, which should give all of them the same engine.
+
+    Args:
+        handles: Which calls are answered later, and by whom; ours where it is left out.
     """
-    subscriptions = Subscriptions()
+    handles = handles or OurHandles()
+    subscriptions = Subscriptions(lambda: server.list_resources())
     states = RequestStates()
-    handles = OurHandles()
     tasks_extension = TasksExtension(handles)
     open_now: list[Engine] = []
 

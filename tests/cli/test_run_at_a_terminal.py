@@ -1,6 +1,7 @@
 """`northstar-mcp run` at a terminal: the live panel, and what Ctrl-C and Enter do."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -102,8 +103,13 @@ def _states(northstar: CommandLine) -> list[str]:
     return [task["state"] for task in northstar("tasks", "list", "--json").facts["tasks"]]
 
 
+def confirming(northstar: CommandLine) -> CommandLine:
+    """Where the operator wants every start confirmed."""
+    return replace(northstar, environment={**northstar.environment, "NORTHSTAR_MCP_CONFIRM": "always"})
+
+
 def test_a_start_that_must_be_confirmed_is_asked_for(northstar: CommandLine) -> None:
-    northstar.environment["NORTHSTAR_MCP_CONFIRM"] = "always"
+    northstar = confirming(northstar)
     with at_a_terminal(northstar, "run", "look at invoices [steps=2] [result=All are paid.]") as terminal:
         terminal.wait_for("Start it? [y/N]")
         terminal.press("y" + ENTER)
@@ -112,7 +118,7 @@ def test_a_start_that_must_be_confirmed_is_asked_for(northstar: CommandLine) -> 
 
 
 def test_a_start_that_was_not_confirmed_is_none(northstar: CommandLine) -> None:
-    northstar.environment["NORTHSTAR_MCP_CONFIRM"] = "always"
+    northstar = confirming(northstar)
     with at_a_terminal(northstar, "run", "look at invoices") as terminal:
         terminal.wait_for("Start it? [y/N]")
         terminal.press(ENTER)

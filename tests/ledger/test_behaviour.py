@@ -378,6 +378,35 @@ async def test_a_picture_elsewhere_is_its_url_until_its_bytes_are_there(
     assert await ledger.last_screen("task_1") == (first.events[0], fetched)
 
 
+async def test_a_picture_that_is_kept_later_changes_nothing_else(ledger: AnyLedger) -> None:
+    task = await added(ledger, a_task())
+    change = a_step(task, *(an_event("task_1", seq, screen_url=f"https://pictures/{seq}") for seq in (1, 2, 3)))
+    await ledger.record(change)
+    assert await ledger.unkept_screens("task_1", newest=2) == [(3, "https://pictures/3"), (2, "https://pictures/2")]
+    picture = Screen(data=b"bytes", media_type="image/webp")
+    with ledger.watch("task_1") as watch:
+        await ledger.keep_screen("task_1", 2, picture)
+        with anyio.move_on_after(0.05):
+            pytest.fail(f"{await watch.changed()} was told of")
+    assert await ledger.get("task_1") == change.task
+    assert await ledger.unkept_screens("task_1", newest=2) == [(3, "https://pictures/3")]
+    assert await ledger.last_screen("task_1") == (change.events[2], Screen(url="https://pictures/3"))
+    assert await ledger.last_screen("task_1", kept=True) == (change.events[1], picture)
+    assert await ledger.last_screen("task_1", seq=2) == (change.events[1], picture)
+
+
+async def test_a_picture_is_kept_once_and_only_where_there_is_one(ledger: AnyLedger) -> None:
+    task = await added(ledger, a_task())
+    change = a_step(task, an_event("task_1", 1, screen_url="https://pictures/1"), an_event("task_1", 2))
+    await ledger.record(change)
+    first = Screen(data=b"first", media_type="image/png")
+    await ledger.keep_screen("task_1", 1, first)
+    for task_id, seq in (("task_1", 1), ("task_1", 2), ("task_1", 3), ("task_none", 1)):
+        await ledger.keep_screen(task_id, seq, Screen(data=b"second", media_type="image/jpeg"))
+    assert await ledger.last_screen("task_1") == (change.events[0], first)
+    assert await ledger.last_screen("task_none", kept=True) is None
+
+
 # ---- leases
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 
 from northstar_mcp.ledger import SqliteLedger, open_ledger
+from northstar_mcp.tasks.model import Screen
 
 from .builders import LONG_AGO, a_step, a_task
 
@@ -57,9 +58,19 @@ async def watch(ledger: SqliteLedger, name: str) -> None:
         say(*await look_out.changed())
 
 
+async def keep(ledger: SqliteLedger, name: str) -> None:
+    """Keep the same pictures as everybody else, on a sign."""
+    say("ready")
+    await anyio.to_thread.run_sync(sys.stdin.readline)
+    for seq in range(1, 61):
+        for task_id in ("task_1", "task_2"):
+            await ledger.keep_screen(task_id, seq, Screen(data=bytes(100), media_type="image/png"))
+    say("done")
+
+
 async def main(what: str, folder: str, name: str) -> None:
-    async with open_ledger(Path(folder)) as ledger:
-        await {"streams": streams, "add": add, "lease": lease, "watch": watch}[what](ledger, name)
+    async with open_ledger(Path(folder), screens_bytes=1000) as ledger:
+        await {"streams": streams, "add": add, "lease": lease, "watch": watch, "keep": keep}[what](ledger, name)
 
 
 if __name__ == "__main__":

@@ -92,8 +92,11 @@ class Stage:
 
     def status(self) -> Mapping[str, Any]:
         """What the server says of this task, asked by somebody else."""
+        return self.ask("task_status")
+
+    def ask(self, tool: str) -> Mapping[str, Any]:
         with httpx.Client(headers=headers_for(self.server, "modern")) as client:
-            return call(client, self.server, "modern", "task_status", timeout=10, task_id=self.task_id)
+            return call(client, self.server, "modern", tool, timeout=10, task_id=self.task_id)
 
 
 @pytest.fixture(scope="session")
@@ -139,3 +142,5 @@ def stage(one_stage: Stage) -> Iterator[Stage]:
     inside = [request["url"] for request in one_stage.do("requests") if request["inside"]]
     assert [url for url in inside if not url.startswith(("data:image/", "about:srcdoc"))] == []
     assert one_stage.do("troubles") == []
+    if one_stage.task_id:
+        one_stage.ask("stop_task")  # or its steps would slow down the tests that follow

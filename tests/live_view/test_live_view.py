@@ -1,16 +1,15 @@
 """The live view as a person meets it: in a browser, in a host, beside a task that moves."""
 
-from typing import Any
-
 import pytest
 
 from tests.live_view.conftest import Stage
 
 pytestmark = pytest.mark.hosts
-LONG = "[steps=120] [step_seconds=0.15]"
+LONG = "[steps=100] [step_seconds=0.2]"
 NUMBER_OF_STEPS = "() => Number(document.getElementById('steps').textContent)"
 HAS_PICTURE = "() => !document.getElementById('screen').hidden"
 A_WHILE = "() => new Promise((resolve) => setTimeout(resolve, 800))"  # in which a view that follows would look again
+A_MOMENT = A_WHILE.replace("800", "100")
 CONTRASTS = """() => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (color) => channels(color).slice(0, 3).map((each) => each / 255)
@@ -235,7 +234,7 @@ def test_a_page_that_nobody_sees_asks_nothing_and_catches_up(stage: Stage) -> No
     stage.start(f"Watch the clouds {LONG}")
     stage.until(f"() => ({NUMBER_OF_STEPS})() > 0")
     stage.read(SHOW, "hidden")
-    stage.read(A_WHILE)  # what was asked before may still be answered
+    stage.read(A_MOMENT)  # what was asked before may be on its way still
     looks = len(stage.looks())
     stage.read(A_WHILE)
     assert len(stage.looks()) == looks
@@ -249,7 +248,7 @@ def test_a_view_that_is_taken_down_asks_no_more(stage: Stage) -> None:
     stage.start(f"Watch the birds {LONG}")
     stage.until(f"() => ({NUMBER_OF_STEPS})() > 0")
     assert stage.do("host", work="() => bridge.teardownResource({})") == {}
-    stage.read(A_WHILE)
+    stage.read(A_MOMENT)
     looks = len(stage.looks())
     stage.read(A_WHILE)
     assert len(stage.looks()) == looks
@@ -377,5 +376,5 @@ def _colour(stage: Stage) -> str:
 
 
 def _is_dark(stage: Stage) -> bool:
-    channels: list[Any] = stage.read("() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    channels: list[int] = stage.read("() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     return sum(channels) < 200

@@ -9,6 +9,7 @@ import pytest
 from anyio.abc import TaskStatus
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ResourceUpdated
+from mcp.server import MCPServer
 from mcp_types import INVALID_PARAMS, ResourceUpdatedNotification
 
 from northstar_mcp.server import subscriptions as module
@@ -211,7 +212,7 @@ async def _serve_http(server: Any, *, task_status: TaskStatus[str]) -> None:
 
 
 def test_a_server_may_be_made_before_there_is_an_event_loop(house: House) -> None:
-    subscriptions = Subscriptions()
+    subscriptions = Subscriptions(MCPServer("small").list_resources)
 
     async def use() -> None:
         async with house.workshop.open(**SLOW) as core, anyio.create_task_group() as group:

@@ -95,12 +95,13 @@ class Workshop:
         timing: Timing = QUICK,
         policy: Policy | None = None,
         reattach: Any = "get",
+        keep_screens: bool = True,
         **settings: Any,
     ) -> AsyncIterator[Core]:
         """A simulator and one engine that speaks to it."""
         async with (
             visiting(dialect, **{"step_seconds": 0.01, **settings}) as lightcone,
-            self.engine(lightcone, timing=timing, policy=policy, reattach=reattach) as core,
+            self.engine(lightcone, timing=timing, policy=policy, reattach=reattach, keep_screens=keep_screens) as core,
         ):
             yield core
 
@@ -118,6 +119,7 @@ class Workshop:
         reattach: Any = "get",
         api_key: str | None = "sk_test_key",
         account: str = "account",
+        keep_screens: bool = True,
     ) -> AsyncIterator[Core]:
         client = LightconeClient(
             api_key=api_key, base_url=str(lightcone.http.base_url), reattach=reattach, max_retries=1, timeout_seconds=5
@@ -136,6 +138,7 @@ class Workshop:
                 timing=timing,
                 policy=policy,
                 account=account,
+                keep_screens=keep_screens,
             ) as engine:
                 yield Core(engine, lightcone)
 
