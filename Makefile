@@ -33,7 +33,7 @@ test: .venv/ready lint  ## Install what the tests need and run all of them
 	$(MAKE) test-lowest
 
 test-lowest: .venv-lowest/ready  ## Run the tests that touch other packages with their oldest supported versions
-	.venv-lowest/bin/python -m pytest --quiet --ignore tests/hosts --ignore tests/faults --ignore tests/keeper
+	.venv-lowest/bin/python -m pytest --quiet --ignore tests/hosts --ignore tests/faults --ignore tests/keeper --ignore tests/live_view --ignore tests/conformance
 
 lint: .venv/ready  ## Style, types, arrows between the rooms
 	$(BIN)/ruff check .

@@ -12,7 +12,8 @@ and buttons, and the order. Say what done looks like, what to report back word f
 person can log in through the live view.
 2. The task runs on its own, whatever happens to the call. Follow it with task_status (give the last seq as since_seq), or with \
 wait_for_tasks for several. Do not start it again because a call took long.
-3. Steer: inject_message to correct it, pause and resume around something a person does, stop_task to end it.
+3. Steer: inject_message to correct it, stop_task to end it. For what only a person can do (a log-in, a captcha, a decision), pause \
+with ask_user hands them the computer, and resume lets it go on. needs_input means that it waits for them.
 4. state says what is known. completed is Northstar's own claim: check it against what you asked for, with task_screenshot where it \
 matters. unknown means that nobody knows how it ended: never report it as done.
 

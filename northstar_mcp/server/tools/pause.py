@@ -35,7 +35,7 @@ OFFER: Final = Offer(
     name="pause",
     title="Pause a task",
     description=(
-        "Hold a running task, so that a person can act in the live view or you can correct it with inject_message. "
+        "Hold a running task: to correct it with inject_message, or, with ask_user, to hand its computer to the user. "
         "A step under way may still finish. Next: resume."
     ),
     arguments=Pause,
