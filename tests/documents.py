@@ -9,6 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from pydantic_core import PydanticUndefined
 
 from northstar_mcp.server.catalogue import OFFERS
+from northstar_mcp.server.prompts import TEMPLATES, Template
 from northstar_mcp.settings import Settings, environment_name
 from northstar_mcp.simulator import HOOKS
 from northstar_mcp.simulator.dialect import MEANINGS, Dialect
@@ -153,7 +154,30 @@ number is the last event's, their text one line of at most 200 characters.
 
 def tools() -> str:
     """docs/tools.md."""
-    return _TOOLS_HEAD + "".join(_tool(offer.tool()) for offer in OFFERS)
+    offered = "".join(_tool(offer.tool()) for offer in OFFERS)
+    return _TOOLS_HEAD + offered + _PROMPTS_HEAD + "".join(map(_prompt, TEMPLATES)) + _LIVE_VIEW
+
+
+_PROMPTS_HEAD: Final = """
+# The prompts
+
+What a user picks in their host; what they fill in stands quoted in it. Task ids and kinds are completed where the host asks for that.
+"""
+
+_LIVE_VIEW: Final = """
+# The live view
+
+Hosts that render MCP Apps show `ui://northstar/live-view.html` beside `start_task` and `task_status`: the screen, the step, the log, time and
+budget, with pause, resume, stop and a box for a message. It asks by a tool of its own, `live_view`, which models are not shown.
+"""
+
+
+def _prompt(template: Template[Any]) -> str:
+    rows = [
+        f"| {f'`{name}` (required)' if field.is_required() else f'`{name}`'} | {field.description} |\n"
+        for name, field in template.arguments.model_fields.items()
+    ]
+    return f"\n## {template.name}\n\n{template.description}\n\n| to fill in | what |\n|---|---|\n{''.join(rows)}"
 
 
 def _tool(tool: Tool) -> str:

@@ -9,12 +9,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from mcp.server import CacheHint, MCPServer
 
 from northstar_mcp.server.catalogue import OFFERS
+from northstar_mcp.server.completions import add_completions
 from northstar_mcp.server.handles.extension import TasksExtension
 from northstar_mcp.server.handles.legacy import LegacyTasks
 from northstar_mcp.server.handles.ours import OurHandles
 from northstar_mcp.server.handles.port import Handles
 from northstar_mcp.server.instructions import INSTRUCTIONS
 from northstar_mcp.server.live_view import extension, offer
+from northstar_mcp.server.prompts import add_prompts
 from northstar_mcp.server.resources import add_resources, task_list
 from northstar_mcp.server.sealing import RequestStates
 from northstar_mcp.server.subscriptions import Subscriptions
@@ -74,4 +76,6 @@ def make_server(
     )
     states.install(server)
     add_resources(server)
+    add_prompts(server)
+    add_completions(server, lambda: open_now[-1])
     return server
