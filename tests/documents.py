@@ -167,8 +167,9 @@ What a user picks in their host; what they fill in stands quoted in it. Task ids
 _LIVE_VIEW: Final = """
 # The live view
 
-Hosts that render MCP Apps show `ui://northstar/live-view.html` beside `start_task` and `task_status`: the screen, the step, the log, time and
-budget, with pause, resume, stop and a box for a message. It asks by a tool of its own, `live_view`, which models are not shown.
+Hosts that render MCP Apps show `ui://northstar/live-view.html` beside `start_task` and `task_status`: the screen, the step, the log,
+time and budget, with pause, resume, stop and a box for a message. It asks by a tool of its own, `live_view`, which models are not
+shown.
 """
 
 
