@@ -126,8 +126,8 @@ async def test_a_client_that_has_gone_is_forgotten_and_another_goes_on(
     made: list[Subscriptions] = []
 
     class Kept(Subscriptions):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, listed: Any) -> None:
+            super().__init__(listed)
             made.append(self)
 
     monkeypatch.setattr("northstar_mcp.server.surface.Subscriptions", Kept)
