@@ -4,7 +4,7 @@ import pytest
 
 from northstar_mcp.errors import PolicyRefused
 from northstar_mcp.tasks.model import TaskRequest
-from northstar_mcp.tasks.policy import Policy
+from northstar_mcp.tasks.policy import Confirm, Policy
 
 REQUEST = TaskRequest(instruction="do it", max_steps=100, max_duration_seconds=1800)
 
@@ -78,3 +78,25 @@ def test_one_task_too_many_is_told_with_what_is_allowed() -> None:
     error = Policy(max_concurrent_tasks=2).too_many(3)
     assert str(error) == "3 tasks are unfinished, and this server allows 2 at once."
     assert (error.sent, error.remedy.startswith("Wait")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("confirm", "asked", "reason"),
+    [
+        ("never", {"persistent": True}, None),
+        ("risky", {}, None),
+        ("risky", {"persistent": False, "keep_alive": False}, None),
+        ("risky", {"persistent": True}, "saves log-ins"),
+        ("risky", {"computer_id": "comp"}, "may be logged in"),
+        ("risky", {"environment_id": "env", "keep_alive": True}, "saved environment, with its log-ins and leaves"),
+        ("always", {}, "Every task"),
+        ("always", {"environment_id": "env"}, "saved environment"),
+    ],
+)
+def test_what_the_user_has_to_confirm_is_said_with_its_reason(
+    confirm: Confirm, asked: dict[str, object], reason: str | None
+) -> None:
+    why = Policy(confirm=confirm).to_confirm(_request(**asked))
+
+    assert (why is None) is (reason is None)
+    assert (reason or "") in (why or "")

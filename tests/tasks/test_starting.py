@@ -4,7 +4,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from northstar_mcp.errors import Conflict, KeyMissing, PolicyRefused
+from northstar_mcp.errors import Conflict, KeyMissing, PolicyRefused, Unconfirmed
 from northstar_mcp.simulator import Fault
 from northstar_mcp.tasks.policy import Policy
 from northstar_mcp.tasks.starting import Started
@@ -142,3 +142,11 @@ async def test_a_task_that_was_never_sent_is_sent_by_the_next_engine(workshop: W
         async with workshop.engine(lightcone) as second:
             assert (await second.ended(task)).result == "sent"
         assert lightcone.journal.counts["tasks_started"] == 1
+
+
+async def test_a_start_that_must_be_confirmed_is_refused_by_the_core_itself(workshop: Workshop) -> None:
+    async with workshop.open(policy=Policy(confirm="always")) as core:
+        with pytest.raises(Unconfirmed):
+            await core.start(LONG)
+        assert await core.engine.ledger.unfinished() == ()
+        assert not core.lightcone.journal.starts
