@@ -43,6 +43,7 @@ _TASK_PLAIN: Final = (
     "steps",
     "second_task_id",
     "stopping",
+    "waits_for",
 )
 _TASK_MOMENTS: Final = ("updated_at", "start_sent_at", "name_asked_at", "paused_at", "started_at", "ended_at")
 _EVENT_PLAIN: Final = ("text", "upstream_type", "step", "screen_url")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 
 from northstar_mcp.server import failures
-from northstar_mcp.server.fence import Fence, clean, clean_line
+from northstar_mcp.server.fence import PROVENANCE, Fence, clean, clean_line
 from northstar_mcp.server.pictures import Picture
 from northstar_mcp.server.words import ago, next_step_of, summary_of, upstream_id
 from northstar_mcp.tasks.model import Event, EventType, Receipt, Task
@@ -82,6 +82,8 @@ class Answer:
         if not self.result:
             facts.pop("result", None)
         facts.update(self.extra)
+        if news or facts.get("result"):
+            facts["provenance"] = PROVENANCE
         text = _text(task, facts, news)
         return CallToolResult(
             content=[*self.pictures, TextContent(type="text", text=text)],

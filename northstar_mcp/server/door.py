@@ -13,7 +13,7 @@ from mcp_types import ElicitRequest, ElicitResult, InputRequiredResult
 
 from northstar_mcp.errors import NorthstarError, Unconfirmed
 from northstar_mcp.server.eliciting import elicited, way_in, yes_or_no
-from northstar_mcp.server.fence import clean, clean_line
+from northstar_mcp.server.fence import clean, clean_line, quoted
 from northstar_mcp.server.hosts import Host
 from northstar_mcp.server.tool import Asking, Call
 from northstar_mcp.tasks.engine import Engine
@@ -22,7 +22,11 @@ from northstar_mcp.tasks.persons import Need, Outcome, Question, answered, need_
 from northstar_mcp.tasks.starting import fingerprint
 
 ASK_SECONDS: Final = 45.0
-"""How long an older client's user is asked within a call; a client of 2026-07-28 has the time that the request state is good for."""
+"""How long an older client's user is asked within a call, at most: what the call has waited for the task is taken off. A client of
+2026-07-28 has the time that the request state is good for."""
+
+LEAST_ASK_SECONDS: Final = 15.0
+"""With less than this left of its call, an older client's user is not asked for help: a question that vanishes helps nobody."""
 
 _CONFIRM: Final = "confirm_start"
 _MAX_SHOWN: Final = 2_000  # characters of an instruction in a question
@@ -59,7 +63,7 @@ async def confirmed(call: Call, request: TaskRequest) -> bool:
 async def _word_for(call: Call, request: TaskRequest, why: str, host: Host) -> ElicitResult:
     ask = yes_or_no(_start_question(request, why))
     if not host.modern:
-        return await elicited(call.context.request_context, ask, seconds=ASK_SECONDS)
+        return await elicited(call.context.request_context, ask, seconds=min(ASK_SECONDS, call.seconds_left))
     target = {_CONFIRM: fingerprint(request, account=call.engine.account)}
     answer = _answer_of(call, _CONFIRM)
     if answer is None or _state_of(call) != target:
@@ -131,7 +135,10 @@ def outcome_of(need: Need, answer: ElicitResult) -> Outcome:
 
 async def _help_from(call: Call, need: Need, ask: ElicitRequest, host: Host, said: list[str]) -> ElicitResult | None:
     if not host.modern:
-        return await elicited(call.context.request_context, ask, seconds=ASK_SECONDS)
+        left = call.seconds_left
+        if left < LEAST_ASK_SECONDS:
+            return None  # the answer has the way in, and the next call asks
+        return await elicited(call.context.request_context, ask, seconds=min(ASK_SECONDS, left))
     target = {"task_id": need.task.task_id}
     answer = _answer_of(call, need.key)
     if answer is not None and _state_of(call) == target:
@@ -149,8 +156,11 @@ async def _written_down(engine: Engine, need: Need, outcome: Outcome, *, princip
 
 
 def _step_in_question(need: Need) -> str:
-    reason = clean_line(need.text, limit=_MAX_REASON)
-    return f"Northstar needs you at its computer: {reason} The live view lets you take over; Northstar waits meanwhile."
+    why = quoted(need.text, limit=_MAX_REASON)
+    return (
+        f"Northstar needs you at its computer. Why, in words that may come from a page: {why}. Do it in the live view and "
+        "nowhere else; Northstar waits meanwhile."
+    )
 
 
 # ---- what a client of 2026-07-28 brings back

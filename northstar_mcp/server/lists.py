@@ -7,7 +7,7 @@ from typing import Any, Final
 from mcp_types import CallToolResult, TextContent
 
 from northstar_mcp.server.answers import MAX_RESULT, facts_of
-from northstar_mcp.server.fence import Fence, clean_line
+from northstar_mcp.server.fence import PROVENANCE, Fence, clean_line, quoted
 from northstar_mcp.tasks.model import Task
 from northstar_mcp.tasks.watching import Waited
 
@@ -25,7 +25,9 @@ def page_told(tasks: Sequence[Task], *, cursor: str | None, now: datetime) -> Ca
     }
     if cursor is not None:
         facts["next_cursor"] = cursor
-    lines = "\n".join(f'- {entry["summary"]} Asked: "{entry["instruction"]}"' for entry in listed)
+    lines = "\n".join(
+        f"- {entry['summary']} Asked: {quoted(entry['instruction'], limit=_MAX_INSTRUCTION)}" for entry in listed
+    )
     return _answer(facts, lines)
 
 
@@ -40,6 +42,8 @@ def waited_told(waited: Waited, *, now: datetime, opening: str = "") -> CallTool
         "tasks": tasks,
         "waiting": [entry_of(task, now=now) for task in waiting],
     }
+    if any(entry.get("result") for entry in tasks):
+        facts["provenance"] = PROVENANCE
     fence = Fence.around(*(entry.get("result", "") for entry in tasks))
     parts = [_part(entry, fence) for entry in tasks]
     parts.extend(f"- {entry['summary']}" for entry in facts["waiting"])

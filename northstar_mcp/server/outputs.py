@@ -45,7 +45,7 @@ _RECEIPT: Final = _object(
     {"message_id": _STRING, "state": {"type": "string", "enum": [str(state) for state in ReceiptState]}},
     required=("message_id", "state"),
 )
-_SAID: Final[Schema] = {"summary": _STRING, "next_step": _STRING, "error": _ERROR}
+_SAID: Final[Schema] = {"summary": _STRING, "next_step": _STRING, "error": _ERROR, "provenance": _STRING}
 _TASK: Final[Schema] = {
     "task_id": _STRING,
     "state": {"type": "string", "enum": [str(state) for state in State]},
@@ -78,9 +78,10 @@ def of_tasks(**more: Schema) -> Schema:
     return _object({**_SAID, "tasks": _list(_A_TASK), **more}, required=_ALWAYS)
 
 
+_OF_THE_ANSWER: Final = frozenset({"events", "events_omitted", "reused", "clamped", "provenance"})
 _A_TASK: Final = _object(
     {
-        **{name: _TASK[name] for name in _TASK if name not in ("events", "events_omitted", "reused", "clamped")},
+        **{name: schema for name, schema in _TASK.items() if name not in _OF_THE_ANSWER},
         "instruction": _STRING,
         "created_at": {"type": "string", "format": "date-time"},
     },

@@ -37,10 +37,9 @@ def wants_progress(call: Call) -> bool:
 
 
 def wait_seconds(call: Call, asked: float | None) -> float:
-    """How long a call waits: as asked, else a while if the host can show progress, else not at all."""
-    if asked is not None:
-        return asked
-    return USUAL_WAIT_SECONDS if wants_progress(call) else 0.0
+    """How long a call waits: as asked, else a while if the host can show progress, else not at all; never longer than it may last."""
+    usual = USUAL_WAIT_SECONDS if wants_progress(call) else 0.0
+    return min(usual if asked is None else asked, call.seconds_left)
 
 
 class Reporter:
@@ -76,7 +75,7 @@ class Reporter:
         self._seen += 1
         if event.type is EventType.SCREENSHOT or self._repeats(event):
             return  # it says nothing that the step beside it does not
-        step = f"step {event.step}/{task.request.max_steps}: " if event.step else ""
+        step = f"step {event.step}/{task.request.max_steps}: " if event.step else _whose(event)
         said = clean_line(event.text, limit=_MAX_MESSAGE) or str(event.type)
         self._newest = self._seen, clean_line(f"{step}{said}", limit=_MAX_MESSAGE)
         self._news.set()
@@ -118,6 +117,12 @@ class Reporter:
     async def _say(self, progress: float, message: str) -> None:
         self._sent, self._sent_at, self._last = progress, anyio.current_time(), message
         await self._send(progress, None, message)
+
+
+def _whose(event: Event) -> str:
+    """Says that words are Northstar's, or a page's, where nothing else does: others in progress are this server's."""
+    is_ours = event.upstream_type is None
+    return "" if is_ours or event.text.startswith("Northstar ") else "Northstar: "
 
 
 @asynccontextmanager

@@ -5,9 +5,10 @@ The SDK's `Tool.run` is replaced as a whole: its words for a bad argument are py
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
@@ -18,7 +19,7 @@ from typing_extensions import override
 
 from northstar_mcp.errors import NorthstarError
 from northstar_mcp.server import failures
-from northstar_mcp.server.arguments import Arguments, read, schema_of
+from northstar_mcp.server.arguments import MAX_WAIT_SECONDS, Arguments, read, schema_of
 from northstar_mcp.server.principals import principal
 from northstar_mcp.tasks.engine import Engine
 
@@ -30,11 +31,21 @@ OurContext = Context[Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of a tool: the engine, whose tasks it may see, and the way back to the client while it lasts."""
+    """One call of a tool: the engine, whose tasks it may see, and the way back to the client while it lasts.
+
+    Attributes:
+        ends_at: When all of its waiting is over, for the task as for the user (the event loop's clock): its host may give it up.
+    """
 
     engine: Engine
     principal: str
     context: OurContext
+    ends_at: float = field(default_factory=lambda: anyio.current_time() + MAX_WAIT_SECONDS)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it may still wait."""
+        return max(0.0, self.ends_at - anyio.current_time())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,16 +69,12 @@ async def keep(parts: Parts, task_id: str, seq: int, screen: Screen) -> None:
 
 
 class _Capture:
-    """Of one task, for as long as it is followed.
-
-    Attributes (private):
-        _tried: Which of the newest pictures were tried and not kept, and whether trying again may help.
-    """
+    """Of one task, for as long as it is followed."""
 
     def __init__(self, parts: Parts, task_id: str) -> None:
         self._parts = parts
         self._task_id = task_id
-        self._tried: dict[int, bool] = {}
+        self._tried: dict[int, bool] = {}  # which of the newest were, and whether trying again may help
         self._at_work = anyio.Lock()
 
     async def keep_up(self, _: anyio.CancelScope) -> None:
@@ -131,14 +127,15 @@ class _Capture:
         return None
 
     async def _try(self, seq: int, url: str) -> None:
-        self._tried[seq] = False
+        self._tried[seq] = True  # also where it is cancelled
         try:
-            screen = await self._fetch(url)
-            await self._parts.ledger.keep_screen(self._task_id, seq, screen)
+            await self._parts.ledger.keep_screen(self._task_id, seq, await self._fetch(url))
+            self._tried[seq] = False
         except NorthstarError as error:
             self._tried[seq] = error.retryable
             _log.info("picture %d of task %s was not kept: %s", seq, self._task_id, error)
         except Exception as error:  # noqa: BLE001 - a picture must not end the following of its task
+            self._tried[seq] = False
             # Without its text, which may quote the address: that is a secret.
             _log.warning("picture %d of task %s was not kept: %s", seq, self._task_id, type(error).__name__)
 

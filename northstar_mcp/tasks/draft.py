@@ -23,6 +23,7 @@ from northstar_mcp.tasks.model import (
 )
 from northstar_mcp.tasks.states import Happening, State, after
 
+_HELD = frozenset({State.PAUSED, State.NEEDS_INPUT})
 _OPEN_RECEIPTS = frozenset({ReceiptState.ACCEPTED, ReceiptState.QUEUED})
 
 
@@ -106,7 +107,7 @@ class Draft:
 
     def confirm_pause(self) -> None:
         """It is paused in spite of the steps that came since: they were taken before."""
-        if self.task.state is State.PAUSED:
+        if self.task.state in _HELD:
             self.task = replace(self.task, paused_at=self.at)
 
     def observe(self, seen: Observation) -> None:
@@ -114,9 +115,11 @@ class Draft:
         if self.task.state.ended:
             return
         self.learn(northstar_task_id=seen.northstar_task_id, computer_id=seen.computer_id, model=seen.model)
+        # Its computer was taken away: that it then failed is how stopping looks from there.
+        is_stopped = seen.happening is Happening.FAILED and self.task.stopping is not None
         event = self._add(
-            seen.type,
-            seen.text,
+            EventType.STOPPED if is_stopped else seen.type,
+            f"It ended, as it was told to. ({seen.text})" if is_stopped else seen.text,
             upstream_id=seen.upstream_id,
             upstream_type=seen.upstream_type,
             step=seen.step,
@@ -126,6 +129,9 @@ class Draft:
         self._count(seen)
         if seen.happening is not None:
             self._move(seen.happening, result=seen.result, error=seen.error)
+        if seen.happening is Happening.PERSON_NEEDED:
+            # The first reason: that its computer was parked as well says less.
+            self.task = replace(self.task, waits_for=self.task.waits_for or seen.text)
         if seen.type is EventType.THINKING:
             self._close_receipts(ReceiptState.PICKED_UP)
         if seen.upstream_id is not None:
@@ -147,6 +153,8 @@ class Draft:
         event = self._add(type, text, payload=payload or {})
         if happening is not None:
             self._move(happening, result=result, error=error)
+        if happening is Happening.PERSON_NEEDED:
+            self.task = replace(self.task, waits_for=text)
         return event.seq
 
     def keep(self, receipt: Receipt) -> None:
@@ -158,11 +166,12 @@ class Draft:
             # Its computer was taken away: that it then failed is how stopping looks from there.
             happening, error = self.task.stopping, None
         state = after(self.task.state, happening)
-        was_queued = self.task.state in (State.PAUSED, State.NEEDS_INPUT) and state is State.RUNNING
+        was_queued = self.task.state in _HELD and state is State.RUNNING
         self.task = replace(
             self.task,
             state=state,
-            paused_at=(self.task.paused_at or self.at) if state is State.PAUSED else None,
+            paused_at=(self.task.paused_at or self.at) if state in _HELD else None,
+            waits_for=self.task.waits_for if state is State.NEEDS_INPUT else None,
             result=result if result is not None else self.task.result,
             error=error if error is not None else self.task.error,
             # Nothing was done under it: the same call may be made again.

@@ -120,11 +120,11 @@ class Listener:
         return task
 
     async def _doubt_pause(self, task: Task) -> None:
-        """A step long behind a pause was taken before it and comes late, or somebody has resumed the task. Lightcone's state decides.
+        """A step long behind a pause was taken before it and comes late, or somebody has let the task go on. Lightcone's state decides.
 
         Shortly behind a pause neither does: a step that is under way still finishes.
         """
-        if task.state is not State.PAUSED or task.paused_at is None:
+        if task.state not in (State.PAUSED, State.NEEDS_INPUT) or task.paused_at is None:
             return
         paused_for = (self._parts.clock.now() - task.paused_at).total_seconds()
         if paused_for < self._parts.timing.stopping_seconds:

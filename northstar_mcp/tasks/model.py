@@ -84,7 +84,8 @@ class Task:
         start_sent_at: When the start was first sent; None means that nothing can have been started.
         stopping: Where this server has done what ends it (its computer was terminated, Northstar was told to stop): what that end is
             called, however Lightcone calls it.
-        paused_at: While it is paused: when that was confirmed last.
+        paused_at: While it is paused or needs a person: when that was confirmed last.
+        waits_for: While it needs a person: what for, in a line. It may quote a screen.
         name_asked_at: When Lightcone was asked for its id by repeating the start. It is asked once: where that started a second task,
             asking again would find that one.
         second_task_id: Lightcone's id of another task that it started by mistake under this one's key. The key is of no use then.
@@ -115,6 +116,7 @@ class Task:
     start_sent_at: datetime | None = None
     stopping: Happening | None = None
     paused_at: datetime | None = None
+    waits_for: str | None = None
     name_asked_at: datetime | None = None
     second_task_id: str | None = None
     started_at: datetime | None = None

@@ -113,7 +113,7 @@ def _need(task: Task, events: list[Event]) -> Need | None:
     reason: Event | None = None
     outcomes: list[Outcome] = []
     for event in events:
-        if event.type in _GOES_ON:
+        if event.type is EventType.RESUMED:
             reason, outcomes = None, []
         elif event.type is EventType.NEEDS_INPUT and (reason is None or "asked_by" in event.payload):
             reason, outcomes = event, []
@@ -122,7 +122,3 @@ def _need(task: Task, events: list[Event]) -> Need | None:
     if reason is None:
         return None
     return Need(task=task, seq=reason.seq, text=reason.text, outcomes=tuple(outcomes))
-
-
-_GOES_ON: Final = frozenset({EventType.RESUMED, EventType.ACTION, EventType.THINKING})
-"""Events by which a task has gone on."""

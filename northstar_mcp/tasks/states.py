@@ -107,10 +107,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[Happening, State]]] = MappingProxyType
             Happening.PERSON_NEEDED: State.NEEDS_INPUT,
             **_ENDINGS,
         },
-        # Northstar going on by itself means that somebody did what it waited for. A pause does not: a person is still needed.
+        # The same holds here. A pause does not end it either: a person is still needed.
         State.NEEDS_INPUT: {
             Happening.STARTED: State.NEEDS_INPUT,
-            Happening.ACTED: State.RUNNING,
+            Happening.ACTED: State.NEEDS_INPUT,
             Happening.PAUSE_CONFIRMED: State.NEEDS_INPUT,
             Happening.RESUME_CONFIRMED: State.RUNNING,
             Happening.PERSON_NEEDED: State.NEEDS_INPUT,

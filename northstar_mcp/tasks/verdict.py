@@ -31,13 +31,13 @@ def end_as_told(draft: Draft, *, status: UpstreamStatus) -> None:
             category="task_failed",
             message="Lightcone reports that the task failed.",
             retryable=False,
-            remedy="See the task's last events for the reason.",
+            remedy="It gave no reason: look at task_screenshot, then start it again with a more precise instruction.",
         )
     draft.tell(_ENDINGS[happening], text, happening=happening, result=status.result, error=error)
 
 
 def heed_steps(draft: Draft, *, status: UpstreamStatus, asked: Task) -> None:
-    """What Lightcone says of a paused task of which steps came: they were taken before, or it was resumed elsewhere."""
+    """What Lightcone says of a task of which steps came while it was held: they were taken before, or it was resumed elsewhere."""
     if draft.task.revision != asked.revision:
         return
     if status.happening is None:

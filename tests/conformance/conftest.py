@@ -38,6 +38,12 @@ def product(launch: Launch, place: Place) -> str:
 
 
 @pytest.fixture(scope="module")
+def stateless(launch: Launch, place: Place) -> str:
+    """The same without sessions."""
+    return launch("northstar_mcp", "serve", "--http", "--stateless", "--port", "0", env=place.env)
+
+
+@pytest.fixture(scope="module")
 def everything(launch: Launch, place: Place) -> str:
     """The endpoint of the server with the suite's fixtures. Its log is kept short, since nobody reads it before it ends."""
     return launch(

@@ -364,7 +364,8 @@ async def test_a_clock_that_jumps_changes_nothing_for_the_tasks_that_are_followe
     assert [(task.state, task.result) for task in tasks] == [(State.COMPLETED, "Done.")] * 3
     assert all(task.elapsed_seconds(clock.now()) >= 0 for task in tasks)
     assert found == [[]] * 3
-    assert [call.path for call in journal.calls] == ["/agent/tasks/stream"] * 3  # nobody asked, paused or stopped
+    calls = [call.path for call in journal.calls if not call.path.startswith("/screens/")]
+    assert calls == ["/agent/tasks/stream"] * 3  # nobody asked, paused or stopped
 
 
 async def test_a_clock_that_was_set_back_does_not_keep_the_next_server_from_going_on(tmp_path: Path) -> None:

@@ -208,8 +208,15 @@ def place(lightcone: Lightcone, tmp_path: Path, road: str) -> Iterator[Place]:
     if road != "keeper":
         yield Place(lightcone, tmp_path)
         return
+    with place_with_keeper(lightcone, tmp_path) as place:
+        yield place
+
+
+@contextmanager
+def place_with_keeper(lightcone: Lightcone, folder: Path) -> Iterator[Place]:
+    """Where servers over stdio are reached through a keeper, which must have been used by the end of the block."""
     with TemporaryDirectory(prefix="ns-") as runtime:  # the path of a Unix socket is short, and pytest's own are not
-        place = Place(lightcone, tmp_path, Path(runtime))
+        place = Place(lightcone, folder, Path(runtime))
         yield place
         stop = [*SERVER, "keeper", "stop", "--all"]
         told = subprocess.run(stop, env={**os.environ, **place.env}, capture_output=True, text=True, check=True).stdout

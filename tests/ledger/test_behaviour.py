@@ -78,6 +78,7 @@ async def test_a_task_is_read_as_it_was_written(ledger: AnyLedger) -> None:
         start_sent_at=at(2),
         stopping=Happening.STOPPED,
         paused_at=at(2),
+        waits_for="a log-in",
         name_asked_at=at(2),
         second_task_id="nst_second",
         started_at=at(3),

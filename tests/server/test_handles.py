@@ -166,6 +166,31 @@ async def test_a_task_that_needs_a_person_asks_through_its_handle(house: House) 
         assert [m.message for m in await desk.engine.ledger.receipts(handle["taskId"])] == [LOOK_AGAIN]
 
 
+async def test_an_answer_that_is_none_is_refused_where_it_was_asked_for_and_ignored_elsewhere(house: House) -> None:
+    async with house.open(client=taking_handles(elicitation_callback=User())) as desk:
+        handle = await handle_of(desk, "start_task", instruction="[login at 2] Read my mail")
+        (key,) = (await until(desk, handle["taskId"], "input_required"))["inputRequests"]
+
+        await asked(desk.client.session, "tasks/update", handle["taskId"], inputResponses={"other": {"ignored": True}})
+        with pytest.raises(MCPError) as refused:
+            await asked(desk.client.session, "tasks/update", handle["taskId"], inputResponses={key: {"ignored": True}})
+
+        assert refused.value.code == INVALID_PARAMS
+        assert key in (await asked(desk.client.session, "tasks/get", handle["taskId"]))["inputRequests"]
+
+
+async def test_a_client_that_asks_its_user_is_told_to_look_again_soon_after(house: House) -> None:
+    """It answers and waits that long for what comes next, which may be a second question."""
+    async with house.open(client=taking_handles(elicitation_callback=User())) as desk:
+        start = await handle_of(desk, "start_task", instruction="[login at 2] Read my mail")
+        status = await handle_of(desk, "task_status", task_id=start["taskId"], wait_seconds=45)
+
+        for handle in (start, status):
+            waiting = await until(desk, handle["taskId"], "input_required")
+
+            assert waiting["pollIntervalMs"] == 2000
+
+
 async def test_a_client_that_cannot_ask_its_user_is_promised_no_question(house: House) -> None:
     async with house.open(client=taking_handles()) as desk:
         handle = await handle_of(desk, "start_task", instruction="[login at 2] Read my mail")

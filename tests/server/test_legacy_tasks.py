@@ -131,6 +131,8 @@ async def test_the_user_is_asked_while_the_result_is_waited_for(house: House) ->
         assert result["structuredContent"]["state"] == "completed"
         assert len(user.asked) == 2
         assert user.urls
+        named = [each.model_dump(by_alias=True)["_meta"][RELATED] for each in user.asked]
+        assert named == [{"taskId": handle["taskId"]}] * 2
 
 
 async def test_a_question_that_hangs_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

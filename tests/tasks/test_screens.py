@@ -194,6 +194,17 @@ async def test_a_process_that_ends_with_its_task_keeps_the_last_picture(workshop
     assert found[1].data is not None
 
 
+async def test_a_process_that_ends_while_the_last_picture_is_on_its_way_keeps_it(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        core.lightcone.faults.add(fault(delay_seconds=0.5))
+        task = await core.ended((await core.start("[steps=1] [step_seconds=0.2]")).task)
+        while not core.engine.fetches.borrowed_tokens:
+            await anyio.lowlevel.checkpoint()
+        assert await kept(core, task) == []
+    async with open_ledger(workshop.folder) as ledger:
+        assert await ledger.last_screen(task.task_id, kept=True) is not None
+
+
 async def test_a_stopped_tasks_last_picture_is_kept(workshop: Workshop) -> None:
     async with workshop.open() as core:
         task = await core.started("[steps=49] [step_seconds=0.1]")

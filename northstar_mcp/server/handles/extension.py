@@ -22,7 +22,7 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     EmptyResult,
-    InputResponses,
+    InputResponse,
     Notification,
     RequestId,
     RequestParams,
@@ -30,7 +30,7 @@ from mcp_types import (
     SubscriptionsAcknowledgedNotification,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import override
 
 from northstar_mcp.server.handles.port import Handles, Standing
@@ -54,8 +54,8 @@ class _Answers(_OneHandle):
     input_responses: dict[str, Any]
 
 
-class _Read(BaseModel):
-    answers: InputResponses
+class _Answer(BaseModel):
+    read: InputResponse
 
 
 class TasksExtension(Extension):
@@ -96,9 +96,9 @@ class TasksExtension(Extension):
 
     async def _update(self, ctx: _Ctx, params: _Answers) -> EmptyResult:
         asks = (await self._look(ctx, params)).asks
-        # What nobody asked is ignored, whatever it looks like; the rest must be answers.
-        given = {key: answer for key, answer in params.input_responses.items() if key in asks}
-        if not await self._handles.answer(ctx, params.task_id, _Read(answers=given).answers):
+        read = {key: _read(given, asked=key in asks) for key, given in params.input_responses.items()}
+        answers = {key: answer for key, answer in read.items() if answer is not None}
+        if not await self._handles.answer(ctx, params.task_id, answers):
             raise unknown(params.task_id)
         return EmptyResult()
 
@@ -162,6 +162,16 @@ def _check(ctx: _Ctx, params: _OneHandle) -> None:
     routed = getattr(ctx.request, "headers", {}).get(MCP_NAME_HEADER)
     if routed is not None and decode_header_value(routed) != params.task_id:
         raise MCPError(HEADER_MISMATCH, f"The {MCP_NAME_HEADER} header does not match the request body's 'taskId'.")
+
+
+def _read(given: Any, *, asked: bool) -> InputResponse | None:
+    """An answer of the user's. What is none is ignored, as every answer is to what nobody asked; where it was asked, it is an error."""
+    try:
+        return _Answer(read=given).read
+    except ValidationError:
+        if asked:
+            raise
+        return None
 
 
 def unknown(handle_id: str) -> MCPError:

@@ -120,7 +120,7 @@ class LegacyTasks:
 
     async def _ask(self, ctx: _Ctx, handle_id: str, key: str, ask: ElicitRequest) -> None:
         """Ask the user, as a request of the server's within this one; no answer is an answer too."""
-        answer = await elicited(ctx, ask, seconds=ASK_SECONDS)
+        answer = await elicited(ctx, _naming(handle_id, ask), seconds=ASK_SECONDS)
         await self._handles.answer(ctx, handle_id, {key: answer})
 
     async def _look(self, ctx: _Ctx) -> Standing:
@@ -145,6 +145,12 @@ def _payload(standing: Standing) -> HandlerResult:
         raise MCPError(INTERNAL_ERROR, f"This task was {standing.status}: {standing.message}")
     payload = standing.result.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"result_type"})
     return {**payload, "_meta": {**payload.get("_meta", {}), RELATED: {"taskId": standing.handle_id}}}
+
+
+def _naming(handle_id: str, ask: ElicitRequest) -> ElicitRequest:
+    """The question with its task's name, without which a client that runs several cannot tell whose it is."""
+    meta: Any = {**(ask.params.meta or {}), RELATED: {"taskId": handle_id}}
+    return ask.model_copy(update={"params": ask.params.model_copy(update={"meta": meta})})
 
 
 def _words_of(answer: HandlerResult) -> str:

@@ -44,6 +44,7 @@ KEPT_SECONDS: Final = 24 * 3600.0
 _KEY: Final = "handles"
 _WAITING: Final = "wait_"
 _USUAL_WAIT: Final = 45.0
+_ASKING_POLL_SECONDS: Final = 2.0  # what comes next follows the client's own answer, after which it waits for this long
 _TASKS: Final = ("start_task", "task_status", "wait_for_tasks")
 
 
@@ -248,7 +249,7 @@ async def _look_task(ctx: Context, task_id: str) -> Standing:
         created_at=task.created_at,
         updated_at=task.updated_at,
         ttl_seconds=_kept_seconds(engine, task),
-        poll_seconds=pace(view),
+        poll_seconds=_ASKING_POLL_SECONDS if asks else pace(view),
         result=_result(view, now=now, since_seq=0, reused=False) if task.state.ended else None,
         asks=asks,
     )
@@ -273,6 +274,8 @@ async def _stands(ctx: Context, handle_id: str, waiting: _Waiting) -> Standing:
         view = await look(engine, tasks[0].task_id, principal=principal(), most=MOST_EVENTS)
         result = _result(view, now=now, since_seq=waiting.since[tasks[0].task_id], reused=_reused(waiting))
         poll = pace(view)
+    if asks:
+        poll = _ASKING_POLL_SECONDS
     return Standing(
         handle_id=handle_id,
         status=status,

@@ -12,7 +12,7 @@ from northstar_mcp.errors import NorthstarError
 from northstar_mcp.server import outputs
 from northstar_mcp.server.answers import MAX_RESULT, MOST_EVENTS, event_facts, facts_of, fitting
 from northstar_mcp.server.arguments import NOT_TRUTH, Arguments, TaskId
-from northstar_mcp.server.fence import clean_line
+from northstar_mcp.server.fence import PROVENANCE, clean_line
 from northstar_mcp.server.live_view.extension import APP_ONLY
 from northstar_mcp.server.pictures import for_a_model
 from northstar_mcp.server.tool import Call, Offer
@@ -91,6 +91,7 @@ def _facts(call: Call, view: View, *, since_seq: int) -> Facts:
         "events_omitted": max(0, task.seq - since_seq - len(events)),
         "instruction": clean_line(task.request.instruction, limit=_MAX_INSTRUCTION),
         "max_duration_seconds": task.request.max_duration_seconds,
+        "provenance": PROVENANCE,
     }
 
 

@@ -29,6 +29,13 @@ class Reply(BaseModel):
     response: str = Field(description="User's response")
 
 
+class Account(BaseModel):
+    """What the suite answers with."""
+
+    username: str = Field(description="User's response")
+    email: str = Field(description="User's email address")
+
+
 class Defaults(BaseModel):
     """A default of each primitive type (SEP-1034)."""
 
@@ -127,7 +134,7 @@ async def test_sampling(prompt: str, ctx: Ctx) -> str:
 
 async def test_elicitation(message: str, ctx: Ctx) -> str:
     """Asks the user."""
-    return f"User response: {await _elicited(ctx, message, Reply)}"
+    return f"User response: {await _elicited(ctx, message, Account)}"
 
 
 async def test_elicitation_sep1034_defaults(ctx: Ctx) -> str:

@@ -1,18 +1,12 @@
-"""Prompts, and completions of their arguments."""
+"""Prompts. What completes their arguments is the product's own."""
 
 from typing import Any
 
-import anyio.lowlevel
 from mcp.server import MCPServer
 from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp_types import (
-    Completion,
-    CompletionArgument,
-    CompletionContext,
     EmbeddedResource,
     ImageContent,
-    PromptReference,
-    ResourceTemplateReference,
     TextContent,
     TextResourceContents,
 )
@@ -29,7 +23,6 @@ def add_to(server: MCPServer[Any]) -> None:
         test_prompt_with_image,
     ):
         server.prompt()(prompt)
-    server.completion()(_complete)  # type: ignore[no-untyped-call]  # the SDK says no types here
 
 
 def test_simple_prompt() -> list[UserMessage]:
@@ -56,13 +49,6 @@ def test_prompt_with_embedded_resource(resourceUri: str) -> list[UserMessage]:  
 def test_prompt_with_image() -> list[UserMessage]:
     """With a picture."""
     return [UserMessage(ImageContent(data=RED_DOT, mime_type="image/png")), _text("Please analyze the image above.")]
-
-
-async def _complete(
-    ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
-) -> Completion:
-    await anyio.lowlevel.checkpoint()
-    return Completion(values=[argument.value], total=1, has_more=False)
 
 
 def _text(words: str) -> UserMessage:

@@ -1,0 +1,93 @@
+// Task handles with @modelcontextprotocol/client 2.x and @modelcontextprotocol/ext-tasks, over stdio or HTTP, in either era.
+// In the older one, the library asks a task for its result only after its end, so that it never gets a question for the user.
+
+import { setTimeout } from 'node:timers/promises';
+
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import {
+  createApplicationInputHandler,
+  createTaskSessionFromClient,
+  toolDeclarationFromMcpTool,
+} from '@modelcontextprotocol/ext-tasks/client';
+import { report } from './journey.mjs';
+import { doJobs } from './task_jobs.mjs';
+
+const NAME = { name: 'ext-tasks', version: '0.2.2' };
+const LOOK_MILLISECONDS = 100;
+const CAPABILITIES = { elicitation: { form: {}, url: {} } };
+
+/** Sends requests past the client, which knows no answer to `tools/call` but its own: their answers never reach it. */
+function past(transport) {
+  const waiting = new Map();
+  const deliver = transport.onmessage;
+  transport.onmessage = (message, extra) => {
+    const settle = waiting.get(message.id);
+    if (!settle) return deliver(message, extra);
+    waiting.delete(message.id);
+    settle(message.error ? { kind: 'error', error: message.error } : { kind: 'result', result: message.result });
+  };
+  let sent = 0;
+  return (request) =>
+    new Promise((resolve, reject) => {
+      const id = `past-${++sent}`;
+      waiting.set(id, resolve);
+      transport.send({ jsonrpc: '2.0', id, ...request }).catch(reject);
+    });
+}
+
+/** How a task stands at its end. After a cancel, the library takes the server's word that it was heard, and looks no more. */
+async function end(task) {
+  for (;;) {
+    const { status } = await task.snapshot();
+    if (status !== 'working') return status;
+    await setTimeout(LOOK_MILLISECONDS);
+  }
+}
+
+await report(async ({ url, command, args, env, era, jobs }) => {
+  const transport = url
+    ? new StreamableHTTPClientTransport(new URL(url))
+    : new StdioClientTransport({ command, args, env, stderr: 'inherit' });
+  const modern = era === 'modern';
+  const client = new Client(NAME, {
+    capabilities: CAPABILITIES,
+    ...(modern ? { versionNegotiation: { mode: 'auto' } } : {}),
+  });
+  await client.connect(transport);
+  const questions = [];
+  const tools = new Map((await client.listTools()).tools.map((tool) => [tool.name, toolDeclarationFromMcpTool(tool)]));
+  const framing = {
+    protocolVersion: client.getNegotiatedProtocolVersion(),
+    clientInfo: NAME,
+    clientCapabilities: CAPABILITIES,
+  };
+  const session = createTaskSessionFromClient(client, {
+    endpointId: 'northstar',
+    tools: { currentTool: (name) => tools.get(name) },
+    onInputRequest: createApplicationInputHandler({
+      elicitation: ({ params }) => {
+        questions.push(params.mode);
+        return { action: 'accept', ...(params.mode === 'form' ? { content: {} } : {}) };
+      },
+    }),
+    onError: (error) => console.error(error),
+    ...(modern ? { rawDispatch: past(transport), v2RequestFraming: framing } : {}),
+  });
+  const run = async (instruction, cancelled) => {
+    const execution = await session.callTool('start_task', { instruction }, { task: { preference: 'require' } });
+    const statuses = [];
+    const note = (event) => void (event.type === 'task' && statuses.push(event.task.status));
+    if (cancelled) await execution.cancel();
+    const { outcome } = await execution.settle({ onEvent: note });
+    const handle = execution.handle.taskId;
+    if (cancelled) statuses.push(await end(session.task(handle)));
+    return { handle, statuses, answer: outcome.result };
+  };
+  try {
+    return await doJobs(jobs, run, questions);
+  } finally {
+    await session.close();
+    await client.close();
+  }
+});
