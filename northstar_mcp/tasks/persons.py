@@ -1,10 +1,11 @@
 """A person's part in a task: what Northstar waits for, what the user said when asked, and what follows from that.
 
 How a user is asked is the host's matter (server/door.py). What was answered is written down as an event, so that nobody is asked the
-same thing twice, whichever call, handle or replica asks. Only the user's own answer may come here, never a model's.
+same thing twice, whichever call, handle or replica asks, and only while that very question is open. Only the user's own answer may
+come here, never a model's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -20,7 +21,7 @@ from northstar_mcp.tasks.watching import find
 MOST_DISMISSALS: Final = 3
 """How often a question that the user closed, or left unanswered, is put at most."""
 
-_NEWEST: Final = 50  # events among which the reason is looked for; little happens while a person is waited for
+_PAGE: Final = 100  # events looked through at a time, from the newest back
 
 
 class Outcome(StrEnum):
@@ -45,6 +46,7 @@ _WORDS: Final[Mapping[Outcome, str]] = {
     Outcome.DECLINED: "The user declined.",
     Outcome.DISMISSED: "The user was asked and gave no answer.",
 }
+_TOO_LATE: Final = "The user's answer came too late: the question was answered or over by then."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +66,15 @@ class Need:
 
     @property
     def question(self) -> Question | None:
-        """What is to be asked next; None where the user has said all there is."""
-        if Outcome.DECLINED in self.outcomes or Outcome.DONE in self.outcomes:
+        """What is to be asked next; None where the user has said all there is.
+
+        Who said that they were done, and whose task still waits, is asked again: it could not be resumed then.
+        """
+        if Outcome.DECLINED in self.outcomes or self.task.live_view_url is None:
             return None
-        if self.outcomes.count(Outcome.DISMISSED) >= MOST_DISMISSALS or self.task.live_view_url is None:
+        if self.outcomes.count(Outcome.DISMISSED) >= MOST_DISMISSALS:
             return None
-        return Question.DONE if Outcome.OPENED in self.outcomes else Question.STEP_IN
+        return Question.DONE if {Outcome.OPENED, Outcome.DONE} & set(self.outcomes) else Question.STEP_IN
 
     @property
     def key(self) -> str:
@@ -86,36 +91,70 @@ async def need_of(engine: Engine, task_id: str, *, principal: str) -> Need | Non
     task = await find(engine, task_id, principal=principal)
     if task.state is not State.NEEDS_INPUT:
         return None
-    events = await engine.ledger.events(task_id, after=max(0, task.seq - _NEWEST), limit=_NEWEST)
-    return _need(task, [event for event in events if event.seq <= task.seq])
+    return _need(task, await _since_it_went_on(engine, task))
 
 
 async def answered(engine: Engine, need: Need, outcome: Outcome, *, principal: str) -> str:
-    """Write down what the user said, and let the task go on where they have done their part. Answers a sentence about it.
+    """Write down what the user said, if its question is still open, and let the task go on where they have done their part.
+
+    An aborted call frees the caller; what was begun goes on. Answers a sentence about it.
 
     Raises:
         NorthstarError: If it cannot be written down, or Lightcone cannot be told.
     """
+    return await engine.see_through(lambda: _answer(engine, need, outcome, principal=principal))
 
-    def tell(draft: Draft) -> None:
-        if draft.task.state is State.NEEDS_INPUT:
-            draft.tell(EventType.ANSWERED, _WORDS[outcome], payload={"need": need.seq, "outcome": str(outcome)})
 
-    await amend(engine.ledger, need.task.task_id, tell, clock=engine.clock)
+async def _answer(engine: Engine, need: Need, outcome: Outcome, *, principal: str) -> str:
+    while not await _written_down(engine, need, outcome):
+        # The task has changed between the look and the writing: somebody else may have answered.
+        now = await need_of(engine, need.task.task_id, principal=principal)
+        if now is None or now.key != need.key:
+            return _TOO_LATE
+        need = now
     if outcome is not Outcome.DONE:
         return _WORDS[outcome]
     resumed = await resume(engine, need.task.task_id, principal=principal)
     return f"{_WORDS[outcome]} {resumed.words}"
 
 
-def _need(task: Task, events: list[Event]) -> Need | None:
+async def _written_down(engine: Engine, need: Need, outcome: Outcome) -> bool:
+    """False where the task is not as it was when the need was looked at; then nothing was written."""
+    as_it_was = False
+
+    def tell(draft: Draft) -> None:
+        nonlocal as_it_was
+        as_it_was = draft.task.revision == need.task.revision
+        if as_it_was:
+            draft.tell(EventType.ANSWERED, _WORDS[outcome], payload={"need": need.seq, "outcome": str(outcome)})
+
+    await amend(engine.ledger, need.task.task_id, tell, clock=engine.clock)
+    return as_it_was
+
+
+async def _since_it_went_on(engine: Engine, task: Task) -> Sequence[Event]:
+    """The task's events since it last went on, oldest first."""
+    found: list[Event] = []
+    before = task.seq
+    while before > 0:
+        after = max(0, before - _PAGE)
+        page = [
+            event for event in await engine.ledger.events(task.task_id, after=after, limit=_PAGE) if event.seq <= before
+        ]
+        resumed = [event.seq for event in page if event.type is EventType.RESUMED]
+        found[:0] = [event for event in page if not resumed or event.seq > resumed[-1]]
+        if resumed:
+            break
+        before = after
+    return found
+
+
+def _need(task: Task, events: Sequence[Event]) -> Need | None:
     """The first reason since the task began to wait, unless the assistant has asked for something else since."""
     reason: Event | None = None
     outcomes: list[Outcome] = []
     for event in events:
-        if event.type is EventType.RESUMED:
-            reason, outcomes = None, []
-        elif event.type is EventType.NEEDS_INPUT and (reason is None or "asked_by" in event.payload):
+        if event.type is EventType.NEEDS_INPUT and (reason is None or "asked_by" in event.payload):
             reason, outcomes = event, []
         elif event.type is EventType.ANSWERED and reason is not None and event.payload.get("need") == reason.seq:
             outcomes.append(Outcome(str(event.payload["outcome"])))

@@ -88,7 +88,7 @@ class Policy:
     def too_many(self, unfinished: int) -> PolicyRefused:
         """What is said where one more unfinished task would be too many."""
         return PolicyRefused(
-            f"{unfinished} unfinished {'task stands' if unfinished == 1 else 'tasks stand'}, and this server allows "
+            f"{unfinished} {'task is' if unfinished == 1 else 'tasks are'} unfinished, and this server allows "
             f"{self.max_concurrent_tasks} at once.",
             remedy="Wait for one to end (wait_for_tasks), then start this one again.",
             sent=False,

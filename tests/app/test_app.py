@@ -207,6 +207,7 @@ def test_every_wait_and_every_ceiling_of_the_settings_reaches_the_core() -> None
         "max_concurrent_tasks": 5,
         "kinds": frozenset({"browser"}),
         "start_url_hosts": frozenset[str](),
+        "confirm": "risky",
     }
     assert set(ceilings) == {field.name for field in fields(Policy)}
     assert policy_of(Settings.model_validate(ceilings)) == Policy(**ceilings)  # type: ignore[arg-type]

@@ -1,15 +1,10 @@
-// Task handles with @modelcontextprotocol/client 2.x and @modelcontextprotocol/ext-tasks, over stdio or HTTP, in either era.
-// In the older one, the library asks a task for its result only after its end, so that it never gets a question for the user.
+// Task handles with @modelcontextprotocol/client 2.x and @modelcontextprotocol/ext-tasks, over stdio or HTTP, by the extension of 2026-07-28.
 
 import { setTimeout } from 'node:timers/promises';
 
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import {
-  createApplicationInputHandler,
-  createTaskSessionFromClient,
-  toolDeclarationFromMcpTool,
-} from '@modelcontextprotocol/ext-tasks/client';
+import { createApplicationInputHandler, createTaskSessionFromClient } from '@modelcontextprotocol/ext-tasks/client';
 import { report } from './journey.mjs';
 import { doJobs } from './task_jobs.mjs';
 
@@ -45,26 +40,15 @@ async function end(task) {
   }
 }
 
-await report(async ({ url, command, args, env, era, jobs }) => {
+await report(async ({ url, command, args, env, jobs }) => {
   const transport = url
     ? new StreamableHTTPClientTransport(new URL(url))
     : new StdioClientTransport({ command, args, env, stderr: 'inherit' });
-  const modern = era === 'modern';
-  const client = new Client(NAME, {
-    capabilities: CAPABILITIES,
-    ...(modern ? { versionNegotiation: { mode: 'auto' } } : {}),
-  });
+  const client = new Client(NAME, { capabilities: CAPABILITIES, versionNegotiation: { mode: 'auto' } });
   await client.connect(transport);
   const questions = [];
-  const tools = new Map((await client.listTools()).tools.map((tool) => [tool.name, toolDeclarationFromMcpTool(tool)]));
-  const framing = {
-    protocolVersion: client.getNegotiatedProtocolVersion(),
-    clientInfo: NAME,
-    clientCapabilities: CAPABILITIES,
-  };
   const session = createTaskSessionFromClient(client, {
     endpointId: 'northstar',
-    tools: { currentTool: (name) => tools.get(name) },
     onInputRequest: createApplicationInputHandler({
       elicitation: ({ params }) => {
         questions.push(params.mode);
@@ -72,7 +56,12 @@ await report(async ({ url, command, args, env, era, jobs }) => {
       },
     }),
     onError: (error) => console.error(error),
-    ...(modern ? { rawDispatch: past(transport), v2RequestFraming: framing } : {}),
+    rawDispatch: past(transport),
+    v2RequestFraming: {
+      protocolVersion: client.getNegotiatedProtocolVersion(),
+      clientInfo: NAME,
+      clientCapabilities: CAPABILITIES,
+    },
   });
   const run = async (instruction, cancelled) => {
     const execution = await session.callTool('start_task', { instruction }, { task: { preference: 'require' } });

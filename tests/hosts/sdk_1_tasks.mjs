@@ -1,4 +1,4 @@
-// The experimental tasks of 2025-11-25 with @modelcontextprotocol/sdk 1.x, over stdio or HTTP.
+// The experimental tasks of 2025-11-25 with @modelcontextprotocol/sdk 1.x, over stdio or HTTP. It names the tasks of the questions too.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -18,12 +18,12 @@ await report(async ({ url, command, args, env, jobs }) => {
     { capabilities: { elicitation: { form: {}, url: {} } } },
   );
   const questions = [];
+  const related = [];
   client.setRequestHandler(ElicitRequestSchema, ({ params }) => {
     questions.push(params.mode);
     related.push(params._meta?.[RELATED]?.taskId);
     return { action: 'accept', ...(params.mode === 'form' ? { content: {} } : {}) };
   });
-  const related = [];
   await client.connect(transport);
   await client.listTools(); // it learns from it which tools take a task
   const { tasks } = client.experimental;

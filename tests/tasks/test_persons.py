@@ -2,9 +2,13 @@
 
 from itertools import pairwise
 
+import anyio
 import pytest
 
+from northstar_mcp.errors import NorthstarError
 from northstar_mcp.simulator import Fault
+from northstar_mcp.tasks.amending import amend
+from northstar_mcp.tasks.draft import Draft
 from northstar_mcp.tasks.model import EventType, ReceiptState, Task
 from northstar_mcp.tasks.persons import MOST_DISMISSALS, Need, Outcome, Question, answered, need_of
 from northstar_mcp.tasks.states import State
@@ -96,7 +100,7 @@ async def test_northstar_looks_again_before_it_goes_on(workshop: Workshop) -> No
 
 async def test_where_a_parked_task_takes_no_message_it_is_told_right_after(workshop: Workshop) -> None:
     async with workshop.open() as core:
-        task = await waiting(core)
+        task = await waiting(core, "[login at 2] [steps=20] [step_seconds=0.2]")
         refusal = {"match": {"method": "POST", "path": "/agent/tasks/*/messages"}, "times": 1, "do": {"status": 409}}
         core.lightcone.faults.add(Fault.model_validate(refusal))
 
@@ -151,3 +155,82 @@ async def test_an_answer_that_comes_after_the_task_went_on_changes_nothing(works
         await answered(core.engine, need, Outcome.DECLINED, principal="local")
 
         assert EventType.ANSWERED not in await core.types(task)
+
+
+async def test_what_northstar_still_does_when_it_is_held_does_not_take_the_task_from_the_user(
+    workshop: Workshop,
+) -> None:
+    async with workshop.open() as core:
+        task = await core.started("[steps=40] [step_seconds=0.3]")
+        for _ in range(3):
+            await pause(core.engine, task.task_id, principal="local", hand_over="Choose a seat.")
+            seen = (await core.task(task)).seq
+            with anyio.move_on_after(0.6), core.engine.feed.watch(task.task_id) as watch:
+                while True:
+                    await watch.changed()
+            assert (await core.task(task)).state is State.NEEDS_INPUT
+            await needed(core, task)
+            done = await resume(core.engine, task.task_id, principal="local")
+            assert "look at the screen again" in done.words
+            assert done.task.seq > seen
+
+
+async def test_one_answer_counts_however_often_it_is_given(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        task = await waiting(core)
+        await answered(core.engine, await needed(core, task), Outcome.OPENED, principal="local")
+        need = await needed(core, task)
+
+        said: list[str] = []
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+
+                async def say() -> None:
+                    said.append(await answered(core.engine, need, Outcome.DONE, principal="local"))
+
+                group.start_soon(say)
+
+        assert sum("look at the screen again" in each for each in said) == 1
+        assert len(await core.engine.ledger.receipts(task.task_id)) == 1
+        assert (await core.types(task)).count(EventType.RESUMED) == 1
+
+
+async def test_an_old_answer_does_nothing_to_a_later_need(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        task = await core.started(LONG)
+        await pause(core.engine, task.task_id, principal="local", hand_over="Choose a seat.")
+        await answered(core.engine, await needed(core, task), Outcome.OPENED, principal="local")
+        old = await needed(core, task)
+        await pause(core.engine, task.task_id, principal="local", hand_over="Approve the payment.")
+
+        said = await answered(core.engine, old, Outcome.DONE, principal="local")
+
+        assert "too late" in said
+        assert (await needed(core, task)).text == "Approve the payment."
+
+
+async def test_who_was_done_while_lightcone_could_not_be_told_is_asked_again(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        task = await waiting(core)
+        await answered(core.engine, await needed(core, task), Outcome.OPENED, principal="local")
+        away = {"match": {"method": "POST", "path": "/agent/tasks/*/resume"}, "times": 9, "do": {"status": 503}}
+        core.lightcone.faults.add(Fault.model_validate(away))
+
+        with pytest.raises(NorthstarError):
+            await answered(core.engine, await needed(core, task), Outcome.DONE, principal="local")
+
+        assert (await needed(core, task)).question is Question.DONE
+
+
+async def test_a_need_is_not_forgotten_behind_many_events(workshop: Workshop) -> None:
+    async with workshop.open() as core:
+        task = await waiting(core)
+        before = await needed(core, task)
+
+        def tell(draft: Draft) -> None:
+            for number in range(250):
+                draft.tell(EventType.PROGRESS, f"still waiting {number}")
+
+        await amend(core.engine.ledger, task.task_id, tell, clock=core.engine.clock)
+
+        assert (await needed(core, task)).key == before.key
