@@ -148,7 +148,7 @@ class Conversation:
 
     def as_answered(self, line: bytes) -> bytes:
         """The host's line as the keeper is to see it; empty where it answers what a lost keeper asked."""
-        if not self._keepers_lost or b'"method"' in line:
+        if not self._keepers_lost or (b'"method"' in line and b'"result"' not in line and b'"error"' not in line):
             return line
         return _renamed(line, self._own_name)
 
@@ -161,10 +161,15 @@ class Conversation:
         return True
 
     def _own_name(self, message: dict[str, Any]) -> bool:
+        if "method" in message:
+            return True  # the host asks
         keeper, colon, own = str(message.get("id")).partition(":")
         if not colon or keeper != str(self._keepers_lost):
             return False
-        message["id"] = json.loads(own)
+        try:
+            message["id"] = json.loads(own)
+        except ValueError:
+            return False
         return True
 
     def _hear(self, method: str, identity: Any, parameters: Mapping[str, Any], line: bytes) -> None:
@@ -186,6 +191,10 @@ class Conversation:
             self.waiting[identity] = Waiting(method, line, is_modern=modern)
 
     def _is_news(self, message: Mapping[str, Any]) -> bool:
+        if message["method"] == "notifications/cancelled":
+            parameters = message.get("params")
+            taken_back = parameters.get("requestId") if isinstance(parameters, dict) else None
+            self._asked -= {taken_back} if isinstance(taken_back, str | int) else set()
         if message["method"] != "notifications/subscriptions/acknowledged":
             return True
         listening = _acknowledgement((message.get("params") or {}).get("_meta", {}).get(_LISTENING))

@@ -6,8 +6,11 @@ that must be confirmed is refused. What the user said stands in the answer. What
 """
 
 import json
+import re
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from mcp_types import ElicitRequest, ElicitResult, InputRequiredResult
 
@@ -29,65 +32,81 @@ LEAST_ASK_SECONDS: Final = 15.0
 """With less than this left of its call, an older client's user is not asked for help: a question that vanishes helps nobody."""
 
 _CONFIRM: Final = "confirm_start"
-_MAX_SHOWN: Final = 2_000  # characters of an instruction in a question
+_MAX_SHOWN: Final = 10_000  # characters of an instruction in a question
+_BLANK_LINES: Final = re.compile(r"\n\s*\n")
 _MAX_REASON: Final = 300
 
 
 # ---- the user's word for a start
 
 
-async def confirmed(call: Call, request: TaskRequest) -> bool:
-    """Whether the user has confirmed this very request; False where they need not.
+async def word_for(call: Call, request: TaskRequest, why: Unconfirmed) -> str:
+    """The user's word for this very start: a key for it, the same however often the client brings the same word.
+
+    Args:
+        why: The core's demand for it.
 
     Raises:
         Asking: If they are asked now.
         Unconfirmed: If they did not, or cannot be asked.
-        PolicyRefused: If it may not be started at all.
     """
-    admitted = call.engine.policy.admit(request).request
-    why = call.engine.policy.to_confirm(admitted)
-    if why is None:
-        return False
     host = Host.of(call.context.request_context)
     if not host.fills_forms:
         raise Unconfirmed(
-            f"The user has to confirm this start, and their host cannot ask them. {why}",
+            f"{why.message} Their host cannot ask them.",
             remedy="Tell the user: a host that supports elicitation can ask them; or the operator of this server changes "
             "its setting confirm.",
             sent=False,
         )
-    _check(await _word_for(call, admitted, why, host))
-    return True
-
-
-async def _word_for(call: Call, request: TaskRequest, why: str, host: Host) -> ElicitResult:
-    ask = yes_or_no(_start_question(request, why))
+    ask = yes_or_no(_start_question(call.engine.policy.admit(request).request, why.message))
+    target = {_CONFIRM: fingerprint(request, account=call.engine.account), "key": secrets.token_urlsafe(18)}
     if not host.modern:
-        return await elicited(call.context.request_context, ask, seconds=min(ASK_SECONDS, call.seconds_left))
-    target = {_CONFIRM: fingerprint(request, account=call.engine.account)}
-    answer = _answer_of(call, _CONFIRM)
-    if answer is None or _state_of(call) != target:
+        seconds = min(ASK_SECONDS, call.seconds_left)
+        _check(await elicited(call.context.request_context, ask, seconds=seconds))
+        return target["key"]
+    answer, state = _answer_of(call, _CONFIRM), _state_of(call)
+    if answer is None or state.get(_CONFIRM) != target[_CONFIRM]:
         raise Asking(InputRequiredResult(input_requests={_CONFIRM: ask}, request_state=json.dumps(target)))
-    return answer
+    _check(answer)
+    return str(state["key"])
 
 
-def _check(answer: ElicitResult) -> None:
-    if answer.action == "decline":
+def _check(answer: ElicitResult | None) -> None:
+    if answer is not None and answer.action == "accept":
+        return
+    if answer is not None and answer.action == "decline":
         raise Unconfirmed("The user declined this start; nothing was started.", sent=False)
-    if answer.action != "accept":
-        raise Unconfirmed(
-            "The user was asked to confirm this start and gave no answer; nothing was started.",
-            remedy="Ask the user whether they want it. Calling again asks them again.",
-            sent=False,
-        )
+    raise Unconfirmed(
+        "The user was asked to confirm this start and gave no answer; nothing was started.",
+        remedy="Ask the user whether they want it. Calling again asks them again.",
+        sent=False,
+    )
 
 
 def _start_question(request: TaskRequest, why: str) -> str:
-    where = f" at {clean_line(request.start_url, limit=_MAX_REASON)}" if request.start_url is not None else ""
-    limits = f"at most {request.max_steps} steps and {request.max_duration_seconds} seconds"
-    words = clean(request.instruction)
-    shown = words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]} … ({len(words) - _MAX_SHOWN} more characters)"
-    return f"Start this Northstar task{where} ({limits})? It acts for real. {why}\n\n{shown}"
+    """All that the user says yes to: nothing of it is cut, and the host of the page stands by itself.
+
+    Raises:
+        Unconfirmed: If the instruction is too long to be read in a question.
+    """
+    words = _BLANK_LINES.sub("\n\n", clean(request.instruction)).strip()
+    if len(words) > _MAX_SHOWN:
+        raise Unconfirmed(
+            f"The user has to confirm this start, and its instruction is too long for a question: {len(words):,} characters.",
+            remedy=f"Call start_task again with an instruction of at most {_MAX_SHOWN:,} characters.",
+            sent=False,
+        )
+    url = request.start_url
+    facts = [
+        f"at most {request.max_steps} steps and {request.max_duration_seconds} seconds",
+        f"beginning at {urlsplit(url).hostname} ({clean_line(url, limit=_MAX_REASON)})" if url is not None else "",
+        f"on computer {clean_line(request.computer_id, limit=_MAX_REASON)}" if request.computer_id is not None else "",
+        f"in environment {clean_line(request.environment_id, limit=_MAX_REASON)}"
+        if request.environment_id is not None
+        else "",
+    ]
+    told = ", ".join(fact for fact in facts if fact)
+    return f"Start this Northstar task ({told})? It acts for real. {why}\n\n{words}"
 
 
 # ---- the user's help
@@ -139,7 +158,7 @@ async def _help_from(call: Call, need: Need, ask: ElicitRequest, host: Host, sai
         if left < LEAST_ASK_SECONDS:
             return None  # the answer has the way in, and the next call asks
         return await elicited(call.context.request_context, ask, seconds=min(ASK_SECONDS, left))
-    target = {"task_id": need.task.task_id}
+    target = {"task_id": need.task.task_id, "question": need.key}
     answer = _answer_of(call, need.key)
     if answer is not None and _state_of(call) == target:
         return answer

@@ -34,8 +34,11 @@ def way_in(message: str, url: str, *, elicitation_id: str) -> ElicitRequest:
     return ElicitRequest(params=ElicitRequestURLParams(message=message, url=url, elicitation_id=elicitation_id))
 
 
-async def elicited(ctx: ServerRequestContext[Any, Any], ask: ElicitRequest, *, seconds: float) -> ElicitResult:
-    """Ask by a request within the call, in the older protocols; `cancel` where no answer comes in time, or none can be read."""
+async def elicited(ctx: ServerRequestContext[Any, Any], ask: ElicitRequest, *, seconds: float) -> ElicitResult | None:
+    """Ask by a request within the call, in the older protocols.
+
+    `cancel` where no answer comes in time; None where the host did not put the question, which is no silence of the user's.
+    """
     with anyio.move_on_after(seconds):
         try:
             return await ctx.session.send_request(
@@ -43,4 +46,5 @@ async def elicited(ctx: ServerRequestContext[Any, Any], ask: ElicitRequest, *, s
             )
         except (MCPError, ValidationError) as error:
             _log.warning("the user could not be asked: %s", type(error).__name__)
+            return None
     return ElicitResult(action="cancel")

@@ -52,7 +52,8 @@ class _RecordsCodec:
     """The SDK's codec, with a key of this process's own until the record's has been read."""
 
     def __init__(self) -> None:
-        self._codec = AESGCMRequestStateCodec([secrets.token_bytes(32)])
+        self._own = secrets.token_bytes(32)
+        self._codec = AESGCMRequestStateCodec([self._own])
         self._is_shared = False
 
     async def use_key_of(self, engine: Engine) -> None:
@@ -60,7 +61,8 @@ class _RecordsCodec:
         if self._is_shared:
             return
         try:
-            self._codec = AESGCMRequestStateCodec([await engine.ledger.secret(_KEY)])
+            # With its own key, for what it has sealed before.
+            self._codec = AESGCMRequestStateCodec([await engine.ledger.secret(_KEY), self._own])
             self._is_shared = True
         except LedgerUnavailable as error:
             _log.warning("the key for request states could not be read: %s", error)

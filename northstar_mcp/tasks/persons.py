@@ -46,6 +46,7 @@ _WORDS: Final[Mapping[Outcome, str]] = {
     Outcome.DECLINED: "The user declined.",
     Outcome.DISMISSED: "The user was asked and gave no answer.",
 }
+_UNWILLING: Final = frozenset({Outcome.DECLINED, Outcome.DISMISSED})
 _TOO_LATE: Final = "The user's answer came too late: the question was answered or over by then."
 
 
@@ -155,7 +156,8 @@ def _need(task: Task, events: Sequence[Event]) -> Need | None:
     outcomes: list[Outcome] = []
     for event in events:
         if event.type is EventType.NEEDS_INPUT and (reason is None or "asked_by" in event.payload):
-            reason, outcomes = event, []
+            # Who would not, or did not answer, is not asked the more for being asked for something else.
+            reason, outcomes = event, [each for each in outcomes if each in _UNWILLING]
         elif event.type is EventType.ANSWERED and reason is not None and event.payload.get("need") == reason.seq:
             outcomes.append(Outcome(str(event.payload["outcome"])))
     if reason is None:

@@ -4,12 +4,15 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
 from northstar_mcp.errors import Conflict, Unconfirmed
 from northstar_mcp.tasks.engine import Engine
 from northstar_mcp.tasks.model import Task, TaskRequest
 from northstar_mcp.tasks.ports import Leased, TooMany
+
+_NEWEST: Final = 200  # tasks among which a repeat is looked for, where the user's word is demanded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +48,13 @@ async def start(
     """
     (await engine.agent()).check_ready()
     admitted = engine.policy.admit(request)
+    now = engine.clock.now()
     why = engine.policy.to_confirm(admitted.request)
     if why is not None and not confirmed:
-        raise Unconfirmed(f"The user has to confirm this start, and has not. {why}", sent=False)
-    now = engine.clock.now()
+        standing = await _standing(engine, request, principal=principal, caller_key=caller_key, now=now)
+        if standing is None:
+            raise Unconfirmed(f"The user has to confirm this start. {why}", sent=False)
+        return Started(task=standing, reused=True)
     task_id = f"task_{secrets.token_urlsafe(18)}"
     wanted = Task(
         task_id=task_id,
@@ -78,6 +84,21 @@ async def start(
     if not task.state.ended:
         engine.follow(task.task_id)
     return Started(task=task, reused=task.task_id != task_id)
+
+
+async def _standing(
+    engine: Engine, request: TaskRequest, *, principal: str, caller_key: str | None, now: datetime
+) -> Task | None:
+    """The task that this start repeats, as `Ledger.add` would find it, and also one that the user has confirmed."""
+    wanted, since = fingerprint(request, account=engine.account), now - timedelta(seconds=engine.timing.repeat_seconds)
+    for task in await engine.ledger.page(principal, states=None, limit=_NEWEST, before=None):
+        if task.fingerprint != wanted:
+            continue
+        if caller_key is not None and task.caller_key == caller_key:
+            return task
+        if caller_key is None and not task.state.ended and task.created_at >= since:
+            return task
+    return None
 
 
 def fingerprint(request: TaskRequest, *, account: str) -> str:

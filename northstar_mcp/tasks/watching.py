@@ -140,6 +140,15 @@ async def wait(
     )
 
 
+async def turns_since(engine: Engine, task_id: str, seq: int) -> frozenset[EventType]:
+    """The kinds of turns that the task took behind `seq`: what somebody who waits wants to know."""
+    found: set[EventType] = set()
+    while events := await engine.ledger.events(task_id, after=seq):
+        found |= {event.type for event in events} & _TURNS
+        seq = events[-1].seq
+    return frozenset(found)
+
+
 def _wants_attention(task: Task) -> bool:
     return task.state.ended or task.state is State.NEEDS_INPUT
 

@@ -1,4 +1,5 @@
-// Task handles with @modelcontextprotocol/client 2.x and @modelcontextprotocol/ext-tasks, over stdio or HTTP, by the extension of 2026-07-28.
+// Task handles of 2026-07-28 with @modelcontextprotocol/client 2.x and @modelcontextprotocol/ext-tasks, over stdio or HTTP. The library
+// polls, and takes notifications where its host listens for them, as is done here.
 
 import { setTimeout } from 'node:timers/promises';
 
@@ -10,6 +11,7 @@ import { doJobs } from './task_jobs.mjs';
 
 const NAME = { name: 'ext-tasks', version: '0.2.2' };
 const LOOK_MILLISECONDS = 100;
+const TASKS = 'io.modelcontextprotocol/tasks';
 const CAPABILITIES = { elicitation: { form: {}, url: {} } };
 
 /** Sends requests past the client, which knows no answer to `tools/call` but its own: their answers never reach it. */
@@ -46,7 +48,13 @@ await report(async ({ url, command, args, env, jobs }) => {
     : new StdioClientTransport({ command, args, env, stderr: 'inherit' });
   const client = new Client(NAME, { capabilities: CAPABILITIES, versionNegotiation: { mode: 'auto' } });
   await client.connect(transport);
+  const rawDispatch = past(transport);
+  const protocolVersion = client.getNegotiatedProtocolVersion();
   const questions = [];
+  const notified = new Set();
+  client.fallbackNotificationHandler = async ({ method, params }) => {
+    if (method === 'notifications/tasks') notified.add(params.taskId);
+  };
   const session = createTaskSessionFromClient(client, {
     endpointId: 'northstar',
     onInputRequest: createApplicationInputHandler({
@@ -56,25 +64,34 @@ await report(async ({ url, command, args, env, jobs }) => {
       },
     }),
     onError: (error) => console.error(error),
-    rawDispatch: past(transport),
-    v2RequestFraming: {
-      protocolVersion: client.getNegotiatedProtocolVersion(),
-      clientInfo: NAME,
-      clientCapabilities: CAPABILITIES,
-    },
+    rawDispatch,
+    v2RequestFraming: { protocolVersion, clientInfo: NAME, clientCapabilities: CAPABILITIES },
   });
+  const listen = (taskId) =>
+    rawDispatch({
+      method: 'subscriptions/listen',
+      params: {
+        notifications: { taskIds: [taskId] },
+        _meta: {
+          'io.modelcontextprotocol/protocolVersion': protocolVersion,
+          'io.modelcontextprotocol/clientInfo': NAME,
+          'io.modelcontextprotocol/clientCapabilities': { ...CAPABILITIES, extensions: { [TASKS]: {} } },
+        },
+      },
+    });
   const run = async (instruction, cancelled) => {
     const execution = await session.callTool('start_task', { instruction }, { task: { preference: 'require' } });
+    const handle = execution.handle.taskId;
+    void listen(handle); // it is answered when the connection ends
     const statuses = [];
     const note = (event) => void (event.type === 'task' && statuses.push(event.task.status));
     if (cancelled) await execution.cancel();
     const { outcome } = await execution.settle({ onEvent: note });
-    const handle = execution.handle.taskId;
     if (cancelled) statuses.push(await end(session.task(handle)));
     return { handle, statuses, answer: outcome.result };
   };
   try {
-    return await doJobs(jobs, run, questions);
+    return { ...(await doJobs(jobs, run, questions)), notified: [...notified] };
   } finally {
     await session.close();
     await client.close();

@@ -41,6 +41,7 @@ def road(request: pytest.FixtureRequest) -> str:
 def test_ext_tasks(node: Node, place: Place, url: str | None) -> None:
     report = json.loads(node.run("ext_tasks.mjs", plan_for(place, url=url, jobs=JOBS)))
     _check(report, place.lightcone)
+    assert set(report["notified"]) >= {report[job]["handle"] for job in ("answered", "helped")}
 
 
 @pytest.mark.hosts

@@ -178,3 +178,25 @@ def test_before_a_keeper_is_lost_nothing_is_renamed() -> None:
     conversation = opened()
     said = line(id=1, result={})
     assert conversation.as_answered(said) is said
+
+
+@pytest.mark.parametrize("named", ["1:{", "1:", ":", "2:1", 1, None, "1"])
+def test_an_answer_under_any_other_name_goes_nowhere(named: Any) -> None:
+    conversation = opened()
+    conversation.again(unsent=b"")
+    assert conversation.as_answered(line(id=named, result={"content": {"method": "accept"}})) == b""
+
+
+def test_an_answer_that_speaks_of_a_method_is_an_answer() -> None:
+    conversation = opened()
+    conversation.again(unsent=b"")
+    asked = json.loads(conversation.as_asked(line(id=7, method="elicitation/create", params={})))
+    answer = line(id=asked["id"], result={"content": {"method": "x"}})
+    assert json.loads(conversation.as_answered(answer))["id"] == 7
+
+
+def test_a_question_that_the_keeper_took_back_is_not_taken_back_again() -> None:
+    conversation = opened()
+    conversation.answered(line(id=1, method="elicitation/create", params={}))
+    conversation.answered(line(method="notifications/cancelled", params={"requestId": 1}))
+    assert conversation.again(unsent=b"").to_host == b""

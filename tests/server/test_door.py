@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from mcp import MCPError
-from mcp_types import ElicitRequestFormParams, ElicitResult, Implementation, InputRequiredResult
+from mcp_types import ElicitRequestFormParams, ElicitResult, ErrorData, Implementation, InputRequiredResult
+from typing_extensions import override
 
 from northstar_mcp.server import door
 from northstar_mcp.tasks.model import EventType
@@ -254,3 +255,64 @@ async def test_a_word_given_before_a_restart_is_good_after_it(house: House) -> N
             )
 
             assert facts_of(answer)["state"] == "starting"
+
+
+async def test_one_word_is_good_for_one_task_however_often_it_is_brought(house: House) -> None:
+    async with house.open(policy=ALWAYS, client={"elicitation_callback": User()}) as desk:
+        session, arguments = desk.client.session, {"instruction": "Buy the blue one [steps=1]"}
+        asked = await session.call_tool("start_task", arguments, allow_input_required=True)
+        assert isinstance(asked, InputRequiredResult)
+        assert asked.input_requests is not None
+        words: Any = {key: ElicitResult(action="accept") for key in asked.input_requests}
+        for _ in range(3):
+            answer = await session.call_tool(
+                "start_task", {**arguments}, input_responses=words, request_state=asked.request_state
+            )
+            await standing(desk, facts_of(answer)["task_id"], "completed")
+
+        assert desk.starts == 1
+
+
+@BOTH
+async def test_a_repeat_of_what_runs_is_not_asked_about(house: House, era: str) -> None:
+    user = User(["accept"])
+    async with house.open(era=era, policy=ALWAYS, client={"elicitation_callback": user}, step_seconds=0.05) as desk:
+        first = await desk.facts("start_task", instruction="Buy the blue one [steps=400]")
+        again = await desk.facts("start_task", instruction="Buy the blue one [steps=400]")
+
+        assert (again["task_id"], again["reused"]) == (first["task_id"], True)
+        assert len(user.asked) == 1
+
+
+@BOTH
+async def test_nothing_of_what_is_confirmed_is_hidden(house: House, era: str) -> None:
+    user = User()
+    job = "Look at the page." + "\n" * 3_000 + "Then buy all of them."
+    asked = {"start_url": f"https://shop.example@{'a' * 400}.evil.example/x", "computer_id": "comp_of_mine"}
+    async with house.open(era=era, policy=ALWAYS, client={"elicitation_callback": user}) as desk:
+        await desk.fault("start_task", instruction=job, **asked)
+        said = await desk.fault("start_task", instruction="x" * 20_000)
+
+    (question,) = user.asked
+    assert "Then buy all of them." in question.message
+    assert "evil.example" in question.message
+    assert "comp_of_mine" in question.message
+    assert "too long for a question" in said
+
+
+async def test_a_host_that_fails_to_ask_is_no_silence_of_the_users(house: House) -> None:
+    class Fails(User):
+        @override
+        async def __call__(self, context: Any, params: Any) -> Any:
+            await super().__call__(context, params)
+            return ErrorData(code=-32601, message="not here")
+
+    user = Fails()
+    async with house.open(era="legacy", client={"elicitation_callback": user}) as desk:
+        task_id = await waiting(desk)
+        for _ in range(5):
+            await desk.facts("task_status", task_id=task_id)
+
+        assert len(user.asked) == 5
+        events = await desk.engine.ledger.events(task_id)
+        assert not [event for event in events if event.type is EventType.ANSWERED]

@@ -33,7 +33,6 @@ async def test_a_start_is_answered_by_the_task_itself_as_a_handle(house: House) 
         done = await until(desk, handle["taskId"], "completed")
         status = await desk.facts("task_status", task_id=handle["taskId"], wait_seconds=0)
         assert done["result"]["structuredContent"]["result"] == status["result"]
-        assert done["result"]["structuredContent"]["reused"] is False
         assert desk.starts == 1
 
 
@@ -229,3 +228,52 @@ async def listen(desk: Desk, *task_ids: str) -> None:
     )
     answer: Any = TypeAdapter(dict[str, Any])
     await desk.client.session.send_request(request, answer)
+
+
+async def test_a_wait_that_has_ended_never_goes_on(house: House) -> None:
+    async with house.open(client=taking_handles(), step_seconds=0.05) as desk:
+        task_id = await desk.started("[login at 2] Read my mail [steps=30]", wait_seconds=0)
+        await standing(desk, task_id, "needs_input")
+        waits = [
+            (await handle_of(desk, "task_status", task_id=task_id, since_seq=since, wait_seconds=40))["taskId"]
+            for since in (0, (await desk.task(task_id)).seq)
+        ]
+        for each in waits:
+            await until(desk, each, "completed")
+
+        await desk.client.session.call_tool("resume", {"task_id": task_id})
+
+        for each in waits:
+            assert (await asked(desk.client.session, "tasks/get", each))["status"] == "completed"
+
+
+async def test_who_listens_to_a_short_wait_is_told_its_end(house: House) -> None:
+    client = TakesHandles()
+    async with house.open(client={"extensions": [client]}, **SLOW) as desk:
+        task_id = await desk.started(LONG, wait_seconds=0)
+        handle = await handle_of(desk, "task_status", task_id=task_id, wait_seconds=0.2)
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen, desk, handle["taskId"])
+            await heard(lambda: bool(client.told) and client.told[-1]["status"] == "completed")
+            group.cancel_scope.cancel()
+
+
+async def test_cancelling_the_call_that_started_a_task_stops_it_though_it_waits_for_a_time(house: House) -> None:
+    async with house.open(client=taking_handles(), **SLOW) as desk:
+        handle = await handle_of(desk, "start_task", instruction=LONG, wait_seconds=40)
+        (task,) = await desk.engine.ledger.page("local", states=None, limit=5, before=None)
+        await desk.started(LONG, wait_seconds=0)
+
+        await asked(desk.client.session, "tasks/cancel", handle["taskId"])
+
+        assert (await standing(desk, task.task_id, "stopped")).state == "stopped"
+
+
+async def test_a_handle_says_the_way_in_to_who_cannot_be_asked(house: House) -> None:
+    async with house.open(client=taking_handles()) as desk:
+        handle = await handle_of(desk, "start_task", instruction="[login at 2] Read my mail")
+        task = await standing(desk, handle["taskId"], "needs_input")
+
+        message = (await asked(desk.client.session, "tasks/get", handle["taskId"]))["statusMessage"]
+
+        assert str(task.live_view_url) in message

@@ -6,9 +6,10 @@ never sees a handle. Progress and log notifications do not belong to handles: wh
 `subscriptions/listen` is the SDK's; where it names `taskIds`, the middleware here lets the SDK serve the rest of it on the same stream.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -19,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types import (
     HEADER_MISMATCH,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
     EmptyResult,
@@ -33,6 +35,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import override
 
+from northstar_mcp.errors import NorthstarError
+from northstar_mcp.server.fence import clean_line
 from northstar_mcp.server.handles.port import Handles, Standing
 from northstar_mcp.server.handles.wire import detailed, modern
 from northstar_mcp.tasks.beside import beside
@@ -42,8 +46,12 @@ MAX_LISTENED: Final = 256
 """Handles that one `subscriptions/listen` can name."""
 
 COALESCE_SECONDS: Final = 0.5  # the shortest time between two notifications of one stream
+RETRY_SECONDS: Final = 2.0
 _VERSIONS: Final = frozenset(MODERN_PROTOCOL_VERSIONS)
 _Ctx = ServerRequestContext[Any, Any]
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class _OneHandle(RequestParams):
@@ -98,20 +106,20 @@ class TasksExtension(Extension):
         asks = (await self._look(ctx, params)).asks
         read = {key: _read(given, asked=key in asks) for key, given in params.input_responses.items()}
         answers = {key: answer for key, answer in read.items() if answer is not None}
-        if not await self._handles.answer(ctx, params.task_id, answers):
+        if not await worded(self._handles.answer(ctx, params.task_id, answers)):
             raise unknown(params.task_id)
         return EmptyResult()
 
     async def _look(self, ctx: _Ctx, params: _OneHandle) -> Standing:
         _check(ctx, params)
-        standing = await self._handles.look(ctx, params.task_id)
+        standing = await worded(self._handles.look(ctx, params.task_id))
         if standing is None:
             raise unknown(params.task_id)
         return standing
 
     async def _cancel(self, ctx: _Ctx, params: _OneHandle) -> EmptyResult:
         _check(ctx, params)
-        if not await self._handles.cancel(ctx, params.task_id):
+        if not await worded(self._handles.cancel(ctx, params.task_id)):
             raise unknown(params.task_id)
         return EmptyResult()
 
@@ -125,7 +133,7 @@ class TasksExtension(Extension):
         require_client_extension(ctx, IDENTIFIER)
         if len(asked) > MAX_LISTENED:
             raise MCPError(INVALID_PARAMS, f"At most {MAX_LISTENED} taskIds can be listened to on one stream.")
-        known = [each for each in dict.fromkeys(asked) if await self._handles.look(ctx, each) is not None]
+        known = [each for each in dict.fromkeys(asked) if await worded(self._handles.look(ctx, each)) is not None]
         stream = _Stream(ctx.session, known)
         async with beside(lambda _: self._tell(ctx, stream, known)):
             return await call_next(replace(ctx, session=cast("ServerSession", stream)))
@@ -138,13 +146,18 @@ class TasksExtension(Extension):
         with self._handles.watch(ctx, handle_ids) as watch:
             changed = frozenset(handle_ids)
             while left:
-                for handle_id in sorted(changed & left):
-                    standing = await self._handles.look(ctx, handle_id)
-                    if standing is None or standing.status.ended:
-                        left.discard(handle_id)
-                    if standing is not None and told.get(handle_id) != (news := detailed(standing)):
-                        told[handle_id] = news
-                        await stream.tell("notifications/tasks", news)
+                try:
+                    for handle_id in sorted(changed & left):
+                        standing = await self._handles.look(ctx, handle_id)
+                        if standing is None or standing.status.ended:
+                            left.discard(handle_id)
+                        if standing is not None and told.get(handle_id) != (news := detailed(standing)):
+                            told[handle_id] = news
+                            await stream.tell("notifications/tasks", news)
+                except NorthstarError as error:
+                    _log.warning("handles could not be looked at; it is tried again: %s", error)
+                    await anyio.sleep(RETRY_SECONDS)
+                    continue
                 if left:
                     await anyio.sleep(COALESCE_SECONDS)
                     changed = await watch.changed()
@@ -154,6 +167,14 @@ def declared(ctx: _Ctx) -> bool:
     """Whether the client declared the extension with this request."""
     capabilities = ctx.session.client_capabilities
     return capabilities is not None and IDENTIFIER in (capabilities.extensions or {})
+
+
+async def worded(work: Awaitable[T]) -> T:
+    """The work's outcome. What went wrong is told in its own words, where the SDK would say "Internal server error"."""
+    try:
+        return await work
+    except NorthstarError as error:
+        raise MCPError(INTERNAL_ERROR, clean_line(f"{error.message} {error.remedy}", limit=1_000)) from None
 
 
 def _check(ctx: _Ctx, params: _OneHandle) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from anyio import CancelScope
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -22,9 +23,10 @@ from mcp_types import (
 )
 
 from northstar_mcp.server.eliciting import elicited
-from northstar_mcp.server.handles.extension import unknown
-from northstar_mcp.server.handles.port import Handles, Standing
+from northstar_mcp.server.handles.extension import unknown, worded
+from northstar_mcp.server.handles.port import Handles, Standing, Watch
 from northstar_mcp.server.handles.wire import legacy
+from northstar_mcp.tasks.beside import beside
 
 VERSION: Final = "2025-11-25"
 RELATED: Final = "io.modelcontextprotocol/related-task"
@@ -95,14 +97,14 @@ class LegacyTasks:
 
     async def _list(self, ctx: _Ctx) -> HandlerResult:
         cursor = PaginatedRequestParams.model_validate(ctx.params or {}, by_name=False).cursor
-        page, further = await self._handles.page(ctx, cursor)
+        page, further = await worded(self._handles.page(ctx, cursor))
         return {"tasks": [legacy(each) for each in page], **({"nextCursor": further} if further is not None else {})}
 
     async def _cancel(self, ctx: _Ctx) -> HandlerResult:
         standing = await self._look(ctx)
         if standing.status.ended:
             raise MCPError(INVALID_PARAMS, f"This task has ended ({standing.status}) and cannot be cancelled.")
-        await self._handles.cancel(ctx, standing.handle_id)
+        await worded(self._handles.cancel(ctx, standing.handle_id))
         return legacy(await self._look(ctx))
 
     async def _result(self, ctx: _Ctx) -> HandlerResult:
@@ -115,19 +117,30 @@ class LegacyTasks:
                     await watch.changed()
                 for key, ask in open_still.items():
                     asked.add(key)
-                    await self._ask(ctx, standing.handle_id, key, ask)
+                    await self._ask(ctx, watch, key, ask)
         return _payload(standing)
 
-    async def _ask(self, ctx: _Ctx, handle_id: str, key: str, ask: ElicitRequest) -> None:
-        """Ask the user, as a request of the server's within this one; no answer is an answer too."""
-        answer = await elicited(ctx, _naming(handle_id, ask), seconds=ASK_SECONDS)
-        await self._handles.answer(ctx, handle_id, {key: answer})
+    async def _ask(self, ctx: _Ctx, watch: Watch, key: str, ask: ElicitRequest) -> None:
+        """Ask the user, as a request of the server's within this one, until they answer or the question is over."""
+        handle_id, answer = self._handle_of(ctx), None
+        async with beside(lambda asking: self._until_over(ctx, watch, key, asking)):
+            answer = await elicited(ctx, _naming(handle_id, ask), seconds=ASK_SECONDS)
+        if answer is not None:
+            await self._handles.answer(ctx, handle_id, {key: answer})
+
+    async def _until_over(self, ctx: _Ctx, watch: Watch, key: str, asking: CancelScope) -> None:
+        while key in (await self._look(ctx)).asks:
+            await watch.changed()
+        asking.cancel()
+
+    def _handle_of(self, ctx: _Ctx) -> str:
+        return _OneHandle.model_validate(ctx.params or {}, by_name=False).task_id
 
     async def _look(self, ctx: _Ctx) -> Standing:
-        asked = _OneHandle.model_validate(ctx.params or {}, by_name=False)
-        standing = await self._handles.look(ctx, asked.task_id)
+        handle_id = self._handle_of(ctx)
+        standing = await worded(self._handles.look(ctx, handle_id))
         if standing is None:
-            raise unknown(asked.task_id)
+            raise unknown(handle_id)
         return standing
 
 

@@ -6,6 +6,7 @@ itself, encrypted with a key of the record: nothing is stored for it, and nobody
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,15 +32,17 @@ from northstar_mcp.server.tools.task_status import TaskStatus
 from northstar_mcp.server.tools.wait_for_tasks import WaitForTasks
 from northstar_mcp.server.words import never_began, summary_of
 from northstar_mcp.tasks.engine import Engine
-from northstar_mcp.tasks.model import Task
+from northstar_mcp.tasks.model import EventType, Task
 from northstar_mcp.tasks.persons import Need, answered, need_of
 from northstar_mcp.tasks.ports import Clock
 from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.stopping import stop
-from northstar_mcp.tasks.watching import View, find, look, page, wait
+from northstar_mcp.tasks.watching import View, find, look, page, turns_since, wait
 
 KEPT_SECONDS: Final = 24 * 3600.0
 """How long a handle can be asked for at least after its task must have ended."""
+
+_log = logging.getLogger(__name__)
 
 _KEY: Final = "handles"
 _WAITING: Final = "wait_"
@@ -55,6 +58,7 @@ class _Waiting:
     Attributes:
         since: The tasks, and the seq up to which the caller knows each.
         reused: For a start: whether the task stood already.
+        needed: Whether one of them needed a person when the call began: then it waits for nothing else.
     """
 
     tool: str
@@ -63,14 +67,15 @@ class _Waiting:
     created_at: datetime
     until: datetime
     reused: bool = False
+    needed: bool = False
 
     def packed(self) -> bytes:
         facts = [self.tool, self.principal, dict(self.since), self.created_at.timestamp(), self.until.timestamp()]
-        return json.dumps([*facts, self.reused]).encode()
+        return json.dumps([*facts, self.reused, self.needed]).encode()
 
     @classmethod
     def unpacked(cls, payload: bytes) -> "_Waiting":
-        tool, owner, since, created_at, until, reused = json.loads(payload)
+        tool, owner, since, created_at, until, reused, needed = json.loads(payload)
         return cls(
             tool=tool,
             principal=owner,
@@ -78,6 +83,7 @@ class _Waiting:
             created_at=datetime.fromtimestamp(created_at, UTC),
             until=datetime.fromtimestamp(until, UTC),
             reused=reused,
+            needed=needed,
         )
 
 
@@ -94,48 +100,57 @@ class OurHandles:
 
     async def begin(self, ctx: Context, params: CallToolRequestParams, run: RunCall) -> Standing | HandlerResult:
         arguments = dict(params.arguments or {})
+        always = params.task is not None
         try:
             match params.name:
                 case "start_task":
-                    return await self._begin_start(ctx, params, read(StartTask, arguments, tool=params.name), run)
+                    start = read(StartTask, arguments, tool=params.name)
+                    return await self._begin_start(ctx, arguments, start, run, always=always)
                 case "task_status":
-                    status = read(TaskStatus, arguments, tool=params.name)
-                    waiting = await self._status(ctx, status, always=params.task is not None)
+                    waiting = await self._status(ctx, read(TaskStatus, arguments, tool=params.name), always=always)
                 case _:
-                    several = read(WaitForTasks, arguments, tool=params.name)
-                    waiting = await self._several(ctx, several, always=params.task is not None)
+                    waiting = await self._several(ctx, read(WaitForTasks, arguments, tool=params.name), always=always)
+            if waiting is not None:
+                return await self._of(ctx, waiting)
         except NorthstarError:
-            return await run(arguments)  # which says in the tool's own words what is wrong
-        return await run(arguments) if waiting is None else await self._of(ctx, waiting)
+            pass
+        return await run(arguments)  # where something is wrong, it says so in the tool's own words
 
     async def _begin_start(
-        self, ctx: Context, params: CallToolRequestParams, asked: StartTask, run: RunCall
+        self, ctx: Context, arguments: Mapping[str, Any], asked: StartTask, run: RunCall, *, always: bool
     ) -> Standing | HandlerResult:
-        if asked.wait_seconds == 0 and params.task is None:
-            return await run(params.arguments or {})
-        answer = await run({**(params.arguments or {}), "wait_seconds": 0})
+        """Run once, whatever comes after: what was started stands."""
+        if asked.wait_seconds == 0 and not always:
+            return await run(arguments)
+        answer = await run({**arguments, "wait_seconds": 0})
         facts = _facts_of(answer)
         if "task_id" not in facts or "error" in facts:
             return answer  # a refusal, or a question to the user that comes first
-        if asked.wait_seconds is None:
-            return await self.look(ctx, facts["task_id"]) or answer
-        return await self._of(
-            ctx, _from_now(ctx, "start_task", {facts["task_id"]: 0}, asked.wait_seconds, reused=bool(facts["reused"]))
-        )
+        since = {facts["task_id"]: 0}
+        try:
+            if asked.wait_seconds is None:
+                return await self.look(ctx, facts["task_id"]) or answer
+            return await self._of(
+                ctx, _from_now(ctx, "start_task", since, asked.wait_seconds, reused=bool(facts["reused"]))
+            )
+        except NorthstarError as error:
+            _log.warning("a started task is answered without a handle: %s", error)
+            return answer
 
     async def _status(self, ctx: Context, asked: TaskStatus, *, always: bool) -> _Waiting | None:
         if not asked.wait_seconds and not always:
             return None
         task = await find(_engine(ctx), asked.task_id, principal=principal())
         known = task.seq if asked.since_seq is None else asked.since_seq
-        return _from_now(ctx, "task_status", {asked.task_id: known}, asked.wait_seconds or 0)
+        return _from_now(ctx, "task_status", {asked.task_id: known}, asked.wait_seconds or 0, needed=_needs([task]))
 
     async def _several(self, ctx: Context, asked: WaitForTasks, *, always: bool) -> _Waiting | None:
         if asked.wait_seconds == 0 and not always:
             return None
         tasks = [await find(_engine(ctx), task_id, principal=principal()) for task_id in asked.task_ids]
         seconds = _USUAL_WAIT if asked.wait_seconds is None else asked.wait_seconds
-        return _from_now(ctx, "wait_for_tasks", {task.task_id: task.seq for task in tasks}, seconds)
+        since = {task.task_id: task.seq for task in tasks}
+        return _from_now(ctx, "wait_for_tasks", since, seconds, needed=_needs(tasks))
 
     # ---- looking
 
@@ -154,10 +169,11 @@ class OurHandles:
     @contextmanager
     def watch(self, ctx: Context, handle_ids: Sequence[str]) -> Iterator["_Watching"]:
         opened = {each: self._opened(each) for each in handle_ids if each.startswith(_WAITING)}
-        waits = [each for each in opened.values() if each is not None]
-        tasks = {task_id for each in waits for task_id in each.since} | (set(handle_ids) - opened.keys())
-        with _engine(ctx).feed.watch(*tasks) as watch:
-            yield _Watching(watch, frozenset(handle_ids), waits, _engine(ctx).clock)
+        waits = {handle_id: each for handle_id, each in opened.items() if each is not None}
+        tasks = {handle_id: frozenset(each.since) for handle_id, each in waits.items()}
+        tasks |= {handle_id: frozenset({handle_id}) for handle_id in handle_ids if handle_id not in opened}
+        with _engine(ctx).feed.watch(*frozenset().union(*tasks.values())) as watch:
+            yield _Watching(watch, tasks, {name: each.until for name, each in waits.items()}, _engine(ctx).clock)
 
     async def page(self, ctx: Context, cursor: str | None) -> tuple[Sequence[Standing], str | None]:
         tasks, further = await page(_engine(ctx), principal=principal(), before=cursor)
@@ -175,11 +191,13 @@ class OurHandles:
         return bool(task_ids)
 
     async def cancel(self, ctx: Context, handle_id: str) -> bool:
-        """A task is stopped; a wait alone ends by itself, in less than a minute."""
+        """A task is stopped by the handle of the call that started it; a wait alone ends by itself, in less than a minute."""
+        waiting = await self._unsealed(_engine(ctx), handle_id) if handle_id.startswith(_WAITING) else None
+        started = waiting is None or (waiting.tool == "start_task" and not waiting.reused)
         task_ids = await self._tasks_of(ctx, handle_id)
-        if task_ids == (handle_id,):
+        for task_id in task_ids if started else ():
             with suppress(WrongState):  # it has ended
-                await stop(_engine(ctx), handle_id, principal=principal())
+                await stop(_engine(ctx), task_id, principal=principal())
         return bool(task_ids)
 
     async def _tasks_of(self, ctx: Context, handle_id: str) -> tuple[str, ...]:
@@ -216,22 +234,40 @@ class OurHandles:
         return self._codec
 
 
-@dataclass(frozen=True, slots=True)
 class _Watching:
-    """Looks out for the handles' tasks, and for the moments at which their waits are over."""
+    """Looks out for the handles' tasks, and for the moments at which their waits are over.
 
-    watch: Watch
-    handle_ids: frozenset[str]
-    waits: Sequence[_Waiting]
-    clock: Clock
+    Args:
+        tasks: The tasks of each handle.
+        until: When the wait of each is over, of those that wait for a time.
+    """
+
+    def __init__(
+        self, watch: Watch, tasks: Mapping[str, frozenset[str]], until: Mapping[str, datetime], clock: Clock
+    ) -> None:
+        self._watch = watch
+        self._tasks = tasks
+        self._until = dict(until)
+        self._clock = clock
 
     async def changed(self) -> frozenset[str]:
-        """All of them where anything changed: there are few."""
-        now = self.clock.now()
-        left = [(each.until - now).total_seconds() for each in self.waits if each.until > now]
-        with anyio.move_on_after(min(left, default=math.inf)):
-            await self.watch.changed()
-        return self.handle_ids
+        """Those whose tasks have changed, and those whose wait is over: each of these once."""
+        changed: frozenset[str] = frozenset()
+        if not self._over():
+            with anyio.move_on_after(self._seconds_left()):
+                changed = await self._watch.changed()
+        over = self._over()
+        for handle_id in over:
+            del self._until[handle_id]
+        return over | {handle_id for handle_id, tasks in self._tasks.items() if tasks & changed}
+
+    def _over(self) -> frozenset[str]:
+        now = self._clock.now()
+        return frozenset(handle_id for handle_id, until in self._until.items() if until <= now)
+
+    def _seconds_left(self) -> float:
+        now = self._clock.now()
+        return min(((until - now).total_seconds() for until in self._until.values()), default=math.inf)
 
 
 # ---- how it stands
@@ -245,12 +281,12 @@ async def _look_task(ctx: Context, task_id: str) -> Standing:
     return Standing(
         handle_id=task_id,
         status=_status_of(task, asks),
-        message=summary_of(task, now=now),
+        message=_message(task, now=now),
         created_at=task.created_at,
         updated_at=task.updated_at,
         ttl_seconds=_kept_seconds(engine, task),
         poll_seconds=_ASKING_POLL_SECONDS if asks else pace(view),
-        result=_result(view, now=now, since_seq=0, reused=False) if task.state.ended else None,
+        result=_result(view, now=now, since_seq=0) if task.state.ended else None,
         asks=asks,
     )
 
@@ -258,15 +294,15 @@ async def _look_task(ctx: Context, task_id: str) -> Standing:
 async def _stands(ctx: Context, handle_id: str, waiting: _Waiting) -> Standing:
     engine, host = _engine(ctx), Host.of(ctx)
     waited = await wait(engine, list(waiting.since), principal=principal(), seconds=0, since=waiting.since)
-    now = engine.clock.now()
-    asks = await _asks(engine, waited.changed, host) if now < waiting.until else {}
-    tasks = (*waited.changed, *waited.waiting)
-    if asks:
-        status = Status.INPUT_REQUIRED
-    elif waited.changed or now >= waiting.until:
-        status = Status.COMPLETED
-    else:
-        status = Status.WORKING
+    now, tasks = engine.clock.now(), (*waited.changed, *waited.waiting)
+    turns = frozenset[EventType]().union(
+        *[await turns_since(engine, task_id, seq) for task_id, seq in waiting.since.items()]
+    )
+    # From what is on record alone, so that what has ended stays so: anything but a person's turn ends it for good.
+    is_over = bool(turns - {EventType.NEEDS_INPUT}) or now >= waiting.until
+    asks = {} if is_over else await _asks(engine, waited.changed, host)
+    is_done = is_over or waiting.needed or bool(waited.changed)
+    status = Status.INPUT_REQUIRED if asks else (Status.COMPLETED if is_done else Status.WORKING)
     if waiting.tool == "wait_for_tasks":
         result = waited_told(waited, now=now)
         poll: float | None = _USUAL_WAIT
@@ -279,7 +315,7 @@ async def _stands(ctx: Context, handle_id: str, waiting: _Waiting) -> Standing:
     return Standing(
         handle_id=handle_id,
         status=status,
-        message=" ".join(summary_of(task, now=now) for task in tasks[:3]),
+        message=" ".join(_message(task, now=now) for task in tasks[:3]),
         created_at=waiting.created_at,
         updated_at=max(waiting.created_at, *(task.updated_at for task in tasks)),
         ttl_seconds=max(_kept_seconds(engine, task) for task in tasks),
@@ -309,15 +345,21 @@ def _status_of(task: Task, asks: Mapping[str, ElicitRequest]) -> Status:
     return Status.INPUT_REQUIRED if asks else Status.WORKING
 
 
-def _result(view: View, *, now: datetime, since_seq: int, reused: bool | None) -> CallToolResult:
+def _message(task: Task, *, now: datetime) -> str:
+    """Where it stands, and the way in where a person is needed: some clients show their user nothing else."""
+    url = task.live_view_url if task.state is State.NEEDS_INPUT else None
+    return summary_of(task, now=now) + (f" Live view: {url}" if url is not None else "")
+
+
+def _result(view: View, *, now: datetime, since_seq: int, reused: bool | None = None) -> CallToolResult:
     task = view.task
-    started = {"reused": reused, **({"clamped": list(task.clamped)} if task.clamped else {})}
+    facts: dict[str, Any] = {"clamped": list(task.clamped)} if task.clamped else {}
     return Answer(
         view=view,
         now=now,
         since_seq=min(since_seq, task.seq),
-        extra=started if reused is not None else {},
-        is_error=reused is not None and never_began(task),
+        extra=facts if reused is None else {"reused": reused, **facts},
+        is_error=never_began(task),
     ).told()
 
 
@@ -332,10 +374,18 @@ def _kept_seconds(engine: Engine, task: Task) -> float:
     return limit + KEPT_SECONDS
 
 
-def _from_now(ctx: Context, tool: str, since: Mapping[str, int], seconds: float, *, reused: bool = False) -> _Waiting:
+def _needs(tasks: Sequence[Task]) -> bool:
+    return any(task.state is State.NEEDS_INPUT for task in tasks)
+
+
+def _from_now(
+    ctx: Context, tool: str, since: Mapping[str, int], seconds: float, *, reused: bool = False, needed: bool = False
+) -> _Waiting:
     now = _engine(ctx).clock.now()
     until = now + timedelta(seconds=seconds)
-    return _Waiting(tool=tool, principal=principal(), since=since, created_at=now, until=until, reused=reused)
+    return _Waiting(
+        tool=tool, principal=principal(), since=since, created_at=now, until=until, reused=reused, needed=needed
+    )
 
 
 def _facts_of(answer: HandlerResult) -> Mapping[str, Any]:

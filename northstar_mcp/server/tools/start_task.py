@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, field_validator, model_validator
 
+from northstar_mcp.errors import Unconfirmed
 from northstar_mcp.server import outputs
 from northstar_mcp.server.arguments import MAX_TEXT, NOT_TRUTH, Arguments, Name, WaitSeconds
-from northstar_mcp.server.door import confirmed
+from northstar_mcp.server.door import word_for
 from northstar_mcp.server.live_view.extension import SHOWN
 from northstar_mcp.server.tool import Call, Offer
 from northstar_mcp.server.waiting import as_it_stands, wait_for
@@ -98,17 +99,22 @@ class StartTask(Arguments):
 
 async def _start(call: Call, asked: StartTask) -> CallToolResult:
     request = _request(call, asked)
-    started = await start(
-        call.engine,
-        request,
-        principal=call.principal,
-        caller_key=asked.idempotency_key,
-        confirmed=await confirmed(call, request),
-    )
+    started = await _started(call, request, key=asked.idempotency_key)
     task_id = started.task.task_id
     await wait_for(call, task_id, asked=asked.wait_seconds, since_seq=0)
     answer = await as_it_stands(call, task_id, since_seq=0, opening=_opening(started), extra=_extra(started))
     return replace(answer, is_error=never_began(answer.view.task)).told()
+
+
+async def _started(call: Call, request: TaskRequest, *, key: str | None) -> Started:
+    try:
+        return await start(call.engine, request, principal=call.principal, caller_key=key)
+    except Unconfirmed as why:
+        word = await word_for(call, request, why)
+        # One word is good for one task: brought again, it finds that one.
+        return await start(
+            call.engine, request, principal=call.principal, caller_key=key or f"confirmed-{word}", confirmed=True
+        )
 
 
 def _request(call: Call, asked: StartTask) -> TaskRequest:
