@@ -21,6 +21,7 @@ _REMEDIES: Final[Mapping[type[errors.NorthstarError], str]] = {
     errors.NotAllowed: "Check in the Lightcone dashboard whether the key's scope and plan cover this.",
     errors.NotFound: "`northstar-mcp tasks list` shows the tasks there are.",
     errors.WrongState: "`northstar-mcp tasks show ID` shows how the task stands.",
+    errors.Unconfirmed: "NORTHSTAR_MCP_CONFIRM demands your word for it: run this at a terminal, and say yes.",
     errors.PolicyRefused: "It is this server's own policy: see its configuration.",
     errors.ConcurrentLimit: "Wait for a running task to end (`northstar-mcp tasks list`), then try again.",
     errors.LedgerUnavailable: "Try again shortly; if it stays so, look at the disk that holds the data directory.",

@@ -45,7 +45,11 @@ def status(context: click.Context, *, as_json: bool) -> None:
     for one in found:
         print(("* " if one.place.name == place.name else "  ") + _line(one))
     if all(one.place.name != place.name for one in found):
-        print("No keeper runs with these settings; a host's next start of northstar-mcp starts one.")
+        print(
+            "The keepers above have other settings than this terminal (a key of their own, perhaps): stop and logs take --all."
+            if found
+            else "No keeper runs; a host's next start of northstar-mcp starts one."
+        )
 
 
 @keeper.command()

@@ -34,6 +34,7 @@ _EVENT_COST: Final = 20  # characters that an event takes beside its text
 _MAX_RECEIPTS: Final = 10  # the newest
 _POLL_SECONDS: Final = (2.0, 30.0)
 _FIRST_POLL_SECONDS: Final = 5.0
+_NAMED_SHOTS: Final = 5
 _SHARE: Final = 0.75  # of the time that has passed
 _LONGEST_POLL_SECONDS: Final = 150.0
 _PACE_EVENTS: Final = 12  # the newest, from which the task's pace is read
@@ -82,7 +83,7 @@ class Answer:
         if not self.result:
             facts.pop("result", None)
         facts.update(self.extra)
-        if news or facts.get("result"):
+        if news or facts.get("result") or "waits_for" in facts:
             facts["provenance"] = PROVENANCE
         text = _text(task, facts, news)
         return CallToolResult(
@@ -113,6 +114,7 @@ def facts_of(
         "seq": task.seq,
         "summary": summary_of(task, now=now),
         "next_step": next_step_of(task, told=told, poll_after_seconds=poll_after_seconds),
+        "waits_for": clean_line(task.waits_for, limit=_MAX_EVENT) if task.waits_for is not None else None,
         "result": _result(task, cut),
         "error": failures.facts_of(task.error) if task.error is not None else None,
         "poll_after_seconds": poll_after_seconds,
@@ -190,11 +192,12 @@ def _result(task: Task, limit: int | None) -> str | None:
 
 
 def _text(task: Task, facts: Mapping[str, Any], news: Sequence[Event]) -> str:
-    result = facts.get("result", "")
+    result, needed = facts.get("result", ""), facts.get("waits_for", "")
     lines = [_line(event, task) for event in _telling(news, has_result=bool(result))]
-    fence = Fence.around(result, *lines)
+    fence = Fence.around(result, needed, *lines)
     told = [
         facts["summary"],
+        fence.put(needed, what="what it waits for") if needed else "",
         *facts.get("clamped", ()),
         fence.put("\n".join(lines), what="what happened") if lines else "",
         _left_out(facts),
@@ -241,7 +244,8 @@ def _screenshots(news: Sequence[Event]) -> str:
     seqs = [event.seq for event in news if event.type is EventType.SCREENSHOT]
     if not seqs:
         return ""
-    return f"Screenshots came with {', '.join(f'#{seq}' for seq in seqs[-5:])}; task_screenshot shows them."
+    which = "The last five screenshots came with" if len(seqs) > _NAMED_SHOTS else "Screenshots came with"
+    return f"{which} {', '.join(f'#{seq}' for seq in seqs[-_NAMED_SHOTS:])}; task_screenshot shows them."
 
 
 def _messages(facts: Mapping[str, Any]) -> str:
@@ -254,10 +258,11 @@ def _messages(facts: Mapping[str, Any]) -> str:
 # ---- answers of use cases
 
 
-def steered(done: Steered, *, now: datetime) -> CallToolResult:
-    """After pause, resume or inject_message."""
+def steered(done: Steered, *, now: datetime, next_step: str | None = None) -> CallToolResult:
+    """After pause, resume or inject_message. `next_step`: where this host has a better one than the usual."""
     view = View(task=done.task, receipts=(done.receipt,) if done.receipt is not None else ())
-    extra = {} if done.receipt is not None else {"changed": done.changed}
+    extra: dict[str, Any] = {} if done.receipt is not None else {"changed": done.changed}
+    extra |= {"next_step": next_step} if next_step is not None else {}
     return Answer(view=view, now=now, opening=clean_line(done.words, limit=1_000), extra=extra).told()
 
 

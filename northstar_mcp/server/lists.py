@@ -42,9 +42,9 @@ def waited_told(waited: Waited, *, now: datetime, opening: str = "") -> CallTool
         "tasks": tasks,
         "waiting": [entry_of(task, now=now) for task in waiting],
     }
-    if any(entry.get("result") for entry in tasks):
+    if any(entry.get("result") or entry.get("waits_for") for entry in tasks):
         facts["provenance"] = PROVENANCE
-    fence = Fence.around(*(entry.get("result", "") for entry in tasks))
+    fence = Fence.around(*(entry.get(said, "") for entry in tasks for said in ("result", "waits_for")))
     parts = [_part(entry, fence) for entry in tasks]
     parts.extend(f"- {entry['summary']}" for entry in facts["waiting"])
     return _answer(facts, "\n\n".join(parts))
@@ -64,6 +64,8 @@ def _part(entry: Mapping[str, Any], fence: Fence) -> str:
     said = [entry["summary"], f"Next for this one: {entry['next_step']}"]
     if result := entry.get("result"):
         said.insert(1, fence.put(result, what="what Northstar reports"))
+    if needed := entry.get("waits_for"):
+        said.insert(1, fence.put(needed, what="what it waits for"))
     return "\n".join(said)
 
 

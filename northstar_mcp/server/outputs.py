@@ -51,6 +51,7 @@ _TASK: Final[Schema] = {
     "state": {"type": "string", "enum": [str(state) for state in State]},
     "seq": _WHOLE,
     **_SAID,
+    "waits_for": _STRING,
     "result": _STRING,
     "events": _list(_EVENT),
     "events_omitted": _WHOLE,

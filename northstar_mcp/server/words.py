@@ -70,11 +70,11 @@ def next_step_of(task: Task, *, told: bool, poll_after_seconds: float | None = N
     view = task.live_view_url
     return _NEXT_STEPS[task.state].format(
         id=task.task_id,
-        since=f", since_seq {task.seq}" if told else "",
+        since=f", since_seq {task.seq}" if told else ", since_seq (the last seq you have seen)",
         pause=pause,
         at=f" at {view}" if view is not None else "",
         more=min(max(task.request.max_steps * 2, _SOME_STEPS), _MOST_STEPS),
-        same=f" Give computer_id {task.computer_id} to go on where it stands." if _is_kept(task) else "",
+        same=f" A next task goes on where it stands with computer_id {task.computer_id}." if _is_kept(task) else "",
     )
 
 
@@ -88,11 +88,11 @@ _NEXT_STEPS: Final[Mapping[State, str]] = {
     ),
     State.NEEDS_INPUT: (
         "Tell the user what it waits for, and that the live view{at} lets them do it. Once they say that it is done, call "
-        'resume with task_id "{id}"; before that, task_status has their host ask them, where it can.'
+        'resume with task_id "{id}".'
     ),
     State.COMPLETED: (
         'Check the result against what was asked; task_screenshot with task_id "{id}" shows the last screen. '
-        "Then tell the user."
+        "Then tell the user.{same}"
     ),
     State.FAILED: "Read the last events for the reason; then start_task with a clearer instruction, or tell the user.",
     State.STOPPED: (
@@ -111,6 +111,22 @@ _NEXT_STEPS: Final[Mapping[State, str]] = {
         '"{id}", or the site itself) before you start it again: it may have been done already.'
     ),
 }
+
+
+def hand_over_next(task: Task) -> str:
+    """After the computer was handed over, where the host can ask its user."""
+    return (
+        f'Tell the user what to do; then call task_status with task_id "{task.task_id}" and wait_seconds 45: their host '
+        "shows them the way in, and asks when they are done."
+    )
+
+
+def declined_next(task: Task) -> str:
+    """After the user has said that they will not."""
+    return (
+        f'The user does not want to do it: ask them how to go on. stop_task with task_id "{task.task_id}" ends it; or tell '
+        "Northstar with inject_message how to do without, and call resume."
+    )
 
 
 def never_began(task: Task) -> bool:

@@ -36,7 +36,12 @@ async def show(engine: Engine, task_id: str, *, principal: str, seq: int | None 
         return await _live(engine, task)
     found = await engine.ledger.last_screen(task_id, seq=seq)
     if found is None:
-        return await _instead(engine, task, seq, NotFound(_why_none(task, seq)))
+        remedy = (
+            "Leave seq out for the newest one; task_status says which events came with one."
+            if seq is not None
+            else None
+        )
+        return await _instead(engine, task, seq, NotFound(_why_none(task, seq), remedy=remedy))
     event, screen = found
     if screen.url is None:
         return Shot(task=task, screen=screen, seq=event.seq, at=event.at)
@@ -61,6 +66,11 @@ async def _instead(engine: Engine, task: Task, seq: int | None, error: NotFound)
 
 
 async def _live(engine: Engine, task: Task) -> Shot:
+    if task.state.ended and task.owns_computer:
+        raise NotFound(
+            "The task has ended, and its computer is gone.",
+            remedy="Leave live out: the last picture that came is kept.",
+        )
     if task.computer_id is None:
         raise NotFound("It is not known yet which computer this task runs on.", remedy="Try again in a few seconds.")
     screen = await (await engine.agent()).look(task.computer_id)

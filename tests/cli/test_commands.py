@@ -99,7 +99,7 @@ def test_options_of_all_commands_may_stand_before_or_behind(northstar: CommandLi
     for number, arguments in enumerate([("--data-dir", "{}", "tasks", "list"), ("tasks", "list", "--data-dir", "{}")]):
         folder = tmp_path / str(number)
         ran = northstar(*(argument.format(folder) for argument in arguments))
-        assert (ran.code, ran.err) == (0, "")
+        assert (ran.code, ran.err) == (0, "No tasks yet.\n")
         assert folder.is_dir()
 
 

@@ -96,7 +96,7 @@ def test_a_stop_can_be_thought_better_of(stage: Stage) -> None:
     stage.start(f"Tidy the desktop {LONG}")
     stage.until(f"() => ({NUMBER_OF_STEPS})() > 0")
     stage.click("Stop…")
-    stage.click("Keep going")
+    stage.click("Don't stop")
 
     stage.do("hidden", id="sure")
     assert stage.steering() == []

@@ -16,6 +16,7 @@ from northstar_mcp.cli.endings import NOT_FOLLOWED, exit_code
 from northstar_mcp.cli.main import INTERRUPTED
 from northstar_mcp.cli.running.keyboard import read_line
 from northstar_mcp.cli.running.view import View
+from northstar_mcp.cli.words import one_line
 from northstar_mcp.errors import NorthstarError
 from northstar_mcp.tasks import steering, stopping, watching
 from northstar_mcp.tasks.engine import Engine
@@ -247,10 +248,14 @@ def _how_to_return(task: Task) -> tuple[str, ...]:
 def _how_to_help(task: Task) -> str:
     url = task.live_view_url
     where = f"Open {url} and do what it waits for" if url else "Do what it waits for"
-    return f"Northstar needs you. {where}, then press Enter here."
+    return f"Northstar needs you. {where}, then press Enter here. {_why(task)}"
 
 
 def _how_to_help_later(task: Task) -> tuple[str, ...]:
     url = task.live_view_url
     where = f"Open {url}, do what it waits for, then:" if url else "Do what it waits for, then:"
-    return (f"Northstar needs a person. {where}", f"  northstar-mcp tasks resume {task.task_id}")
+    return (_why(task), f"Northstar needs a person. {where}", f"  northstar-mcp tasks resume {task.task_id}")
+
+
+def _why(task: Task) -> str:
+    return f"It says: {one_line(task.waits_for or 'nothing')}"

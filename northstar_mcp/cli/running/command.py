@@ -90,7 +90,9 @@ async def _is_confirmed(engine: "Engine", request: "TaskRequest") -> bool:
     why = engine.policy.to_confirm(engine.policy.admit(request).request)
     if why is None or not sys.stdin.isatty():
         return False
-    return await anyio.to_thread.run_sync(lambda: click.confirm(f"{why} Start it?", err=True))
+    limits = f"at most {request.max_steps} steps and {request.max_duration_seconds} seconds"
+    question = f"{request.instruction}\n\n({limits}) {why} Start it?"
+    return await anyio.to_thread.run_sync(lambda: click.confirm(question, err=True))
 
 
 async def attend(engine: "Engine", task: "Task", *, since_seq: int = 0) -> "Left":

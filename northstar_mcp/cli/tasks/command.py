@@ -63,6 +63,8 @@ def list_tasks(
     from northstar_mcp.cli.tasks.table import print_table
 
     print_table(found, more=cursor is not None)
+    if not found:
+        print("There are no such tasks." if states else "No tasks yet.", file=sys.stderr)
 
 
 @tasks.command()

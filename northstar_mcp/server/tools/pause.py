@@ -8,7 +8,10 @@ from pydantic import Field
 from northstar_mcp.server import outputs
 from northstar_mcp.server.answers import steered
 from northstar_mcp.server.arguments import Arguments, TaskId
+from northstar_mcp.server.hosts import Host
 from northstar_mcp.server.tool import Call, Offer
+from northstar_mcp.server.words import hand_over_next
+from northstar_mcp.tasks.states import State
 from northstar_mcp.tasks.steering import pause
 
 
@@ -28,7 +31,9 @@ class Pause(Arguments):
 
 async def _pause(call: Call, asked: Pause) -> CallToolResult:
     done = await pause(call.engine, asked.task_id, principal=call.principal, hand_over=asked.ask_user)
-    return steered(done, now=call.engine.clock.now())
+    can_ask = asked.ask_user is not None and Host.of(call.context.request_context).opens_urls
+    next_step = hand_over_next(done.task) if can_ask and done.task.state is State.NEEDS_INPUT else None
+    return steered(done, now=call.engine.clock.now(), next_step=next_step)
 
 
 OFFER: Final = Offer(

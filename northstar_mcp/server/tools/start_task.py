@@ -72,9 +72,10 @@ class StartTask(Arguments):
         str | None,
         Field(max_length=255, description="Your id for this work: a repeat returns the same task."),
     ] = None
-    wait_seconds: Annotated[WaitSeconds, Field(description="Wait up to this long for its end; 0 returns at once.")] = (
-        None
-    )
+    wait_seconds: Annotated[
+        WaitSeconds,
+        Field(description="Wait up to this long for its end. Default: 20 where the host shows progress, else 0."),
+    ] = None
 
     @field_validator("instruction")
     @classmethod
@@ -157,7 +158,7 @@ OFFER: Final = Offer(
     title="Start a Northstar task",
     description=(
         "Hand work that needs a screen to Northstar, which drives a browser or desktop in the cloud. It acts for real: "
-        "it clicks, types and submits. Returns a task_id at once, and the task runs on by itself: never start it again "
+        "it clicks, types and submits. Returns a task_id, and the task runs on by itself: never start it again "
         "because a call took long. Next: task_status."
     ),
     arguments=StartTask,

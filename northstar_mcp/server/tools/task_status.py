@@ -1,5 +1,6 @@
 """task_status: how a task stands, and what is new."""
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from mcp_types import CallToolResult, ToolAnnotations
@@ -11,6 +12,8 @@ from northstar_mcp.server.door import step_in
 from northstar_mcp.server.live_view.extension import SHOWN
 from northstar_mcp.server.tool import Call, Offer
 from northstar_mcp.server.waiting import as_it_stands, wait_for
+from northstar_mcp.server.words import declined_next
+from northstar_mcp.tasks.persons import Outcome, need_of
 
 
 class TaskStatus(Arguments):
@@ -28,7 +31,11 @@ class TaskStatus(Arguments):
 async def _status(call: Call, asked: TaskStatus) -> CallToolResult:
     await wait_for(call, asked.task_id, asked=asked.wait_seconds, since_seq=asked.since_seq)
     said = await step_in(call, asked.task_id)
-    return (await as_it_stands(call, asked.task_id, since_seq=asked.since_seq or 0, opening=said)).told()
+    answer = await as_it_stands(call, asked.task_id, since_seq=asked.since_seq or 0, opening=said)
+    need = await need_of(call.engine, asked.task_id, principal=call.principal)
+    if need is not None and Outcome.DECLINED in need.outcomes:
+        answer = replace(answer, extra={"next_step": declined_next(need.task)})
+    return answer.told()
 
 
 OFFER: Final = Offer(
