@@ -61,6 +61,23 @@ async def test_a_waiting_call_tells_what_happens(house: House, era: str) -> None
     assert all(total is None for _, total, _ in host.told)
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_nothing_is_told_once_the_call_has_returned(house: House, era: str) -> None:
+    host = Host()
+    async with house.open(era=era, step_seconds=0.05) as desk:
+        task_id = await desk.started(LONG)
+        known = (await desk.task(task_id)).seq
+
+        await desk.client.call_tool(
+            "task_status", {"task_id": task_id, "wait_seconds": 0.7}, progress_callback=host.hear
+        )
+        told = len(host.told)
+        await anyio.sleep(1.2)
+
+        assert (await desk.task(task_id)).seq > known + 10  # it went on
+        assert len(host.told) == told >= 1
+
+
 async def test_the_number_is_the_events_seq(house: House) -> None:
     host = Host()
     async with house.open(step_seconds=0.05) as desk:
