@@ -44,7 +44,7 @@ def test_a_signal_ends_it_in_order(user: User) -> None:
 
 
 def test_status_says_what_runs_and_whose_it_is(user: User) -> None:
-    assert "No keeper runs with these settings" in user.run("keeper", "status")
+    assert "No keeper runs;" in user.run("keeper", "status")
     with user.hosting() as host, user.hosting(TZAFON_API_KEY="sk_another"):
         host.call("start_task", instruction=SHORT, wait_seconds=0)
         ours, other = sorted(
