@@ -11,7 +11,7 @@ import httpx
 
 from northstar_mcp.simulator import Dialect, Faults, Journal, SimulatorSettings, running
 
-TIME_LIMIT = 10
+TIME_LIMIT = 30
 JSON = dict[str, Any]
 
 
