@@ -102,7 +102,7 @@ class Desk:
 
     async def ended(self, instruction: str, **more: Any) -> dict[str, Any]:
         """The facts of a task that has ended."""
-        facts = await self.facts("start_task", instruction=instruction, wait_seconds=5, **more)
+        facts = await self.facts("start_task", instruction=instruction, wait_seconds=20, **more)
         assert facts["state"] not in ("starting", "running"), facts
         return facts
 

@@ -110,7 +110,7 @@ async def test_kind_follows_from_the_start_url_unless_given() -> None:
 
 async def test_pause_acts_at_the_next_step_and_resume_goes_on() -> None:
     async with visiting() as visitor:
-        async with visitor.opened({"instruction": f"{INSTRUCTION} [step_seconds=0.03]"}) as answer:
+        async with visitor.opened({"instruction": f"{INSTRUCTION} [step_seconds=0.3]"}) as answer:
             task_id = visitor.journal.starts[-1].task_id
             await visitor.post(f"/agent/tasks/{task_id}/pause")
             await visitor.until(task_id, "paused")

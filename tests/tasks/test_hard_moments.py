@@ -56,7 +56,7 @@ async def test_a_state_that_says_completed_before_the_last_frame_has_come_does_n
     workshop: Workshop,
 ) -> None:
     """Nothing else would bring the answer."""
-    async with workshop.open("reattach=none", step_seconds=0.7, timing=slower(settle_seconds=2)) as core:
+    async with workshop.open("reattach=none", step_seconds=2, timing=slower(settle_seconds=6)) as core:
         core.lightcone.faults.add(_fault("/agent/tasks/task_" + "?" * 24, method="GET", body={"status": "completed"}))
         task = (await core.start("[steps=1] [result=THE ANSWER]")).task
         assert (await core.ended(task)).result == "THE ANSWER"
